@@ -1,0 +1,3 @@
+//! CosyVoice2: text and a voice prompt in, 24 kHz speech out. One file per component.
+
+pub mod config;

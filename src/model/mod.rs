@@ -1,0 +1,7 @@
+//! Model families, the layers they share and the loaders of their weights.
+//!
+//! Knows tensors; knows nothing of sessions, HTTP or configuration files of the server.
+
+pub mod cosyvoice2;
+pub mod nn;
+pub mod weights;

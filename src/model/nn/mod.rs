@@ -1,0 +1,12 @@
+//! Layers shared by the model families, in PyTorch's weight layouts.
+//!
+//! Shapes are written `[batch, time, channels]` (BTC) or `[batch, channels, time]` (BCT). Every
+//! layer is made by `load` from a [`Scope`](crate::model::weights::Scope) and used by `forward`.
+
+mod conv;
+mod linear;
+mod norm;
+
+pub use conv::{Conv1d, ConvOptions};
+pub use linear::Linear;
+pub use norm::{BatchNorm, LayerNorm, RmsNorm};

@@ -1,0 +1,147 @@
+//! Named tensors out of weight files, with errors that say which file, which tensor and what was
+//! expected.
+//!
+//! [`Weights::open`] chooses the reader by what the file is: `.safetensors`, `.pt` (PyTorch zip)
+//! or `.onnx`. Components ask for tensors by their PyTorch state-dict name and exact shape through
+//! a [`Scope`]; whatever nobody asked for is listed by [`Weights::unused`].
+
+mod error;
+mod safetensors;
+mod tensor_data;
+
+pub use error::WeightsError;
+pub use tensor_data::TensorSource;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// All tensors of one file, by name. Data are read (and widened to f32) when asked for.
+pub struct Weights {
+    path: PathBuf,
+    tensors: BTreeMap<String, TensorSource>,
+    used: Mutex<BTreeSet<String>>,
+}
+
+impl Weights {
+    /// Opens a weight file. Reads its index, not its data.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, WeightsError> {
+        let path = path.as_ref();
+        let tensors = match path.extension().and_then(|e| e.to_str()) {
+            Some("safetensors") => safetensors::read(path)?,
+            _ => return Err(WeightsError::UnknownFormat { file: path.into() }),
+        };
+        Ok(Self::from_tensors(path, tensors))
+    }
+
+    pub(crate) fn from_tensors(path: &Path, tensors: BTreeMap<String, TensorSource>) -> Self {
+        Self { path: path.into(), tensors, used: Mutex::default() }
+    }
+
+    /// The file these came from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    pub fn contains(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// Shape of a tensor as stored, if it exists.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.tensors.get(name).map(TensorSource::shape)
+    }
+
+    /// Values in f32 of a tensor that must have exactly `shape`.
+    pub fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
+        let source = self.tensors.get(name).ok_or_else(|| WeightsError::Missing {
+            file: self.path.clone(),
+            tensor: name.into(),
+            expected: shape.to_vec(),
+        })?;
+        if source.shape() != shape {
+            return Err(WeightsError::Shape {
+                file: self.path.clone(),
+                tensor: name.into(),
+                expected: shape.to_vec(),
+                found: source.shape().to_vec(),
+            });
+        }
+        self.used.lock().unwrap_or_else(|e| e.into_inner()).insert(name.into());
+        source.to_f32().map_err(|reason| WeightsError::Data {
+            file: self.path.clone(),
+            tensor: name.into(),
+            reason,
+        })
+    }
+
+    /// Tensors of the file that no component has asked for.
+    pub fn unused(&self) -> Vec<String> {
+        let used = self.used.lock().unwrap_or_else(|e| e.into_inner());
+        self.tensors.keys().filter(|name| !used.contains(*name)).cloned().collect()
+    }
+
+    /// The root of the name tree, placing tensors on `device`.
+    pub fn scope<'a>(&'a self, device: &'a Device) -> Scope<'a> {
+        Scope { weights: self, prefix: String::new(), device }
+    }
+}
+
+/// A prefix in the name tree of a [`Weights`], and the device its tensors go to.
+#[derive(Clone)]
+pub struct Scope<'a> {
+    weights: &'a Weights,
+    prefix: String,
+    device: &'a Device,
+}
+
+impl<'a> Scope<'a> {
+    /// The scope `name` below this one: `scope.sub("encoder").sub(3)` is `encoder.3`.
+    pub fn sub(&self, name: impl std::fmt::Display) -> Scope<'a> {
+        Scope { weights: self.weights, prefix: self.full(&name.to_string()), device: self.device }
+    }
+
+    pub fn device(&self) -> &'a Device {
+        self.device
+    }
+
+    pub fn weights(&self) -> &'a Weights {
+        self.weights
+    }
+
+    /// Full name of `name` in this scope.
+    pub fn full(&self, name: &str) -> String {
+        match self.prefix.as_str() {
+            "" => name.to_owned(),
+            prefix => format!("{prefix}.{name}"),
+        }
+    }
+
+    pub fn contains(&self, name: &str) -> bool {
+        self.weights.contains(&self.full(name))
+    }
+
+    pub fn shape(&self, name: &str) -> Option<&'a [usize]> {
+        self.weights.shape(&self.full(name))
+    }
+
+    /// The tensor `name`, which must have exactly `shape`, in f32.
+    pub fn tensor<const D: usize>(
+        &self,
+        name: &str,
+        shape: [usize; D],
+    ) -> Result<Tensor<D>, WeightsError> {
+        let values = self.weights.values(&self.full(name), &shape)?;
+        Ok(Tensor::from_data(TensorData::new(values, shape), self.device))
+    }
+
+    /// The values of `name`, which must have exactly `shape`, on the host.
+    pub fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
+        self.weights.values(&self.full(name), shape)
+    }
+}

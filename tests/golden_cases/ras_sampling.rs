@@ -1,0 +1,1 @@
+//! ras_sampling
