@@ -348,8 +348,8 @@ impl Layer {
 }
 
 impl AttentionShape {
-    /// `queries` `[n, heads, head_dim]`; `keys` and `values` `[1, kv_heads, len, head_dim]`;
-    /// result `[n, hidden]`.
+    /// `queries` `[n, heads, head_dim]`, `keys` `[1, kv_heads, head_dim, len]`, `values`
+    /// `[1, kv_heads, len, head_dim]`; result `[n, hidden]`.
     ///
     /// The query heads that share a key-value head become rows of one product with it, so keys
     /// and values are neither repeated nor copied.
@@ -363,12 +363,12 @@ impl AttentionShape {
         let Self { heads, kv_heads, head_dim } = self;
         let group = heads / kv_heads;
         let n = queries.dims()[0];
-        let total = keys.dims()[2];
+        let total = keys.dims()[3];
         let queries = queries
             .reshape([n, kv_heads, group, head_dim])
             .permute([1, 2, 0, 3])
             .reshape([1, kv_heads, group * n, head_dim]);
-        let mut scores = queries.matmul(keys.swap_dims(2, 3));
+        let mut scores = queries.matmul(keys);
         if let Some(mask) = mask {
             scores = (scores.reshape([kv_heads, group, n, total]) + mask.clone()).reshape([
                 1,

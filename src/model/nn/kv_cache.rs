@@ -22,7 +22,8 @@ pub struct KvCache {
 
 #[derive(Debug)]
 struct Layer {
-    /// `[1, kv_heads, capacity, head_dim]`
+    /// `[1, kv_heads, head_dim, capacity]`: transposed, as the product with the queries reads
+    /// them. The CPU backend would repack the whole past at every step otherwise.
     keys: Tensor<4>,
     /// `[1, kv_heads, capacity, head_dim]`
     values: Tensor<4>,
@@ -37,8 +38,11 @@ impl KvCache {
         device: &Device,
     ) -> Self {
         // One `zeros` per tensor: a clone would share memory and be copied at the first write.
-        let rows = || Tensor::zeros([1, kv_heads, capacity, head_dim], device);
-        let layers = (0..layers).map(|_| Layer { keys: rows(), values: rows() }).collect();
+        let layer = |_| Layer {
+            keys: Tensor::zeros([1, kv_heads, head_dim, capacity], device),
+            values: Tensor::zeros([1, kv_heads, capacity, head_dim], device),
+        };
+        let layers = (0..layers).map(layer).collect();
         Self { layers, len: 0, capacity }
     }
 
@@ -80,24 +84,25 @@ impl KvCache {
         if capacity < self.len {
             return Err(CacheFull { len: 0, capacity, more: self.len });
         }
-        let copy = |from: &Tensor<4>| {
-            let [_, heads, _, dim] = from.dims();
-            let to = Tensor::zeros([1, heads, capacity, dim], &from.device());
+        let copy = |from: &Tensor<4>, positions: usize| {
+            let mut shape = from.dims();
+            shape[positions] = capacity;
+            let to = Tensor::zeros(shape, &from.device());
             if self.len == 0 {
                 return to;
             }
-            to.slice_assign([0..1, 0..heads, 0..self.len, 0..dim], self.filled(from, self.len))
+            let mut place = shape.map(|size| 0..size);
+            place[positions] = 0..self.len;
+            to.slice_assign(place, from.clone().narrow(positions, 0, self.len))
         };
-        let layers = self
-            .layers
-            .iter()
-            .map(|layer| Layer { keys: copy(&layer.keys), values: copy(&layer.values) })
-            .collect();
+        let copy = |l: &Layer| Layer { keys: copy(&l.keys, 3), values: copy(&l.values, 2) };
+        let layers = self.layers.iter().map(copy).collect();
         Ok(Self { layers, len: self.len, capacity })
     }
 
     /// Writes `keys` and `values`, each `[1, kv_heads, n, head_dim]`, behind the filled positions
-    /// of one layer and returns all of that layer's, `[1, kv_heads, len + n, head_dim]`.
+    /// of one layer. Returns all of that layer's: keys `[1, kv_heads, head_dim, len + n]` and
+    /// values `[1, kv_heads, len + n, head_dim]`.
     ///
     /// The positions count as filled only after [`advance`](Self::advance), which comes once
     /// every layer is written. The caller has checked the room.
@@ -108,22 +113,16 @@ impl KvCache {
         values: Tensor<4>,
     ) -> (Tensor<4>, Tensor<4>) {
         let [_, heads, n, dim] = keys.dims();
-        let end = self.len + n;
-        let place = [0..1, 0..heads, self.len..end, 0..dim];
+        let (start, end) = (self.len, self.len + n);
+        let keys = keys.swap_dims(2, 3);
         let Layer { keys: k, values: v } = &mut self.layers[layer];
-        k.inplace(|k| k.slice_assign(place.clone(), keys));
-        v.inplace(|v| v.slice_assign(place, values));
-        let Layer { keys, values } = &self.layers[layer];
-        (self.filled(keys, end), self.filled(values, end))
+        k.inplace(|k| k.slice_assign([0..1, 0..heads, 0..dim, start..end], keys));
+        v.inplace(|v| v.slice_assign([0..1, 0..heads, start..end, 0..dim], values));
+        (k.clone().narrow(3, 0, end), v.clone().narrow(2, 0, end))
     }
 
     pub(crate) fn advance(&mut self, n: usize) {
         self.len += n;
-    }
-
-    /// The first `len` positions, as a view.
-    fn filled(&self, rows: &Tensor<4>, len: usize) -> Tensor<4> {
-        rows.clone().narrow(2, 0, len)
     }
 }
 
@@ -149,7 +148,7 @@ mod tests {
         let (k, v) = cache.write(0, rows(from, n), rows(-from, n));
         cache.advance(n);
         let host = |t: Tensor<4>| t.into_data().iter::<f32>().collect();
-        (host(k), host(v))
+        (host(k.swap_dims(2, 3)), host(v))
     }
 
     #[test]
@@ -160,7 +159,8 @@ mod tests {
         let (keys_of_copy, _) = push(&mut copy, 200.0, 1);
         let (keys_of_original, values_of_original) = push(&mut original, 300.0, 1);
         let (again, _) = copy.write(0, rows(0.0, 1), rows(0.0, 1));
-        let again: Vec<f32> = again.narrow(2, 0, 3).into_data().iter::<f32>().collect();
+        let again: Vec<f32> =
+            again.swap_dims(2, 3).narrow(2, 0, 3).into_data().iter::<f32>().collect();
 
         // Per head: two common rows, then one of its own.
         let expect = |own: f32| -> Vec<f32> {
