@@ -17,8 +17,7 @@ fn load() -> Llm {
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("model_weights/mynah-mini");
     let config = std::fs::read(model.join("CosyVoice-BlankEN/config.json")).unwrap();
     let config: LlmConfig = serde_json::from_slice(&config).unwrap();
-    let weights =
-        Weights::open(std::env::var("LLM").map_or(model.join("llm.pt"), Into::into)).unwrap();
+    let weights = Weights::open(model.join("llm.pt")).unwrap();
     Llm::load(&weights.scope(&Device::flex()), &config, SPEECH_TOKENS).unwrap()
 }
 
