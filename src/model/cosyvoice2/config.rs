@@ -80,6 +80,8 @@ pub struct LlmConfig {
     pub num_hidden_layers: usize,
     pub num_attention_heads: usize,
     pub num_key_value_heads: usize,
+    /// Longest sequence.
+    pub max_position_embeddings: usize,
     pub rope_theta: f64,
     pub rms_norm_eps: f64,
 }
@@ -93,6 +95,7 @@ impl Default for LlmConfig {
             num_hidden_layers: 24,
             num_attention_heads: 14,
             num_key_value_heads: 2,
+            max_position_embeddings: 32_768,
             rope_theta: 1e6,
             rms_norm_eps: 1e-6,
         }
