@@ -1,3 +1,5 @@
 //! CosyVoice2: text and a voice prompt in, 24 kHz speech out. One file per component.
 
+pub mod campplus;
 pub mod config;
+pub mod speech_tokenizer;

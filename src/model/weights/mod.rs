@@ -6,6 +6,8 @@
 //! a [`Scope`]; whatever nobody asked for is listed by [`Weights::unused`].
 
 mod error;
+pub mod onnx;
+mod protobuf;
 mod safetensors;
 mod tensor_data;
 
@@ -30,6 +32,7 @@ impl Weights {
         let path = path.as_ref();
         let tensors = match path.extension().and_then(|e| e.to_str()) {
             Some("safetensors") => safetensors::read(path)?,
+            Some("onnx") => return Ok(onnx::Graph::open(path)?.weights()),
             _ => return Err(WeightsError::UnknownFormat { file: path.into() }),
         };
         Ok(Self::from_tensors(path, tensors))

@@ -42,6 +42,10 @@ enum Data {
     Mapped { map: Arc<Mmap>, range: Range<usize>, dtype: StoredType },
     /// Values made at load time, such as a folded weight norm.
     Owned(Arc<Vec<f32>>),
+    /// The transpose of a matrix.
+    Transposed(Arc<TensorSource>),
+    /// Values of a kind that we cannot read, and why: an error only where somebody asks for them.
+    Unreadable(Arc<str>),
 }
 
 impl TensorSource {
@@ -60,6 +64,21 @@ impl TensorSource {
         Self { shape, data: Data::Owned(Arc::new(values)) }
     }
 
+    pub fn unreadable(reason: String, shape: Vec<usize>) -> Self {
+        Self { shape, data: Data::Unreadable(reason.into()) }
+    }
+
+    /// The same values with the order of the dimensions reversed, where that is a matrix's
+    /// transpose; otherwise the tensor itself.
+    pub fn transposed(&self) -> Self {
+        match self.shape[..] {
+            [rows, columns] => {
+                Self { shape: vec![columns, rows], data: Data::Transposed(Arc::new(self.clone())) }
+            }
+            _ => self.clone(),
+        }
+    }
+
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
@@ -68,6 +87,14 @@ impl TensorSource {
     pub fn to_f32(&self) -> Result<Vec<f32>, String> {
         match &self.data {
             Data::Owned(values) => Ok(values.as_ref().clone()),
+            Data::Unreadable(reason) => Err(reason.to_string()),
+            Data::Transposed(source) => {
+                let values = source.to_f32()?;
+                let columns = self.shape.first().copied().unwrap_or(0);
+                Ok((0..columns)
+                    .flat_map(|c| values.iter().skip(c).step_by(columns).copied())
+                    .collect())
+            }
             Data::Mapped { map, range, dtype } => {
                 let bytes = map
                     .get(range.clone())
