@@ -243,7 +243,7 @@ pub struct IstftConfig {
 }
 
 /// S3 speech tokenizer v2.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct SpeechTokenizerConfig {
     pub n_mels: usize,
@@ -259,7 +259,7 @@ impl Default for SpeechTokenizerConfig {
 }
 
 /// CAM++ speaker encoder.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct CampplusConfig {
     pub growth_rate: usize,

@@ -10,7 +10,9 @@
 
 mod archive;
 mod error;
+pub mod onnx;
 mod pickle;
+mod protobuf;
 mod pytorch;
 mod safetensors;
 mod tensor_data;
@@ -40,6 +42,7 @@ impl Weights {
         let mut tensors = match path.extension().and_then(|e| e.to_str()) {
             Some("safetensors") => safetensors::read(path)?,
             Some("pt" | "pth") => pytorch::read(path)?,
+            Some("onnx") => return Ok(onnx::Graph::open(path)?.weights()),
             _ => return Err(WeightsError::UnknownFormat { file: path.into() }),
         };
         weight_norm::fold(path, &mut tensors)?;

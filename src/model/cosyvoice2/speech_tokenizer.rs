@@ -1,0 +1,360 @@
+//! S3 speech tokenizer v2: speech tokens of a prompt, 25 a second, by finite scalar quantisation.
+//!
+//! Two strided convolutions bring 100 mel frames a second to 25, a transformer with rotary
+//! positions and an FSMN memory branch (Zhang et al. 2018) encodes them, and a projection to a few
+//! dimensions is rounded (Mentzer et al. 2023): three levels in each of eight dimensions make the
+//! 6561 codes.
+
+use super::config::SpeechTokenizerConfig;
+use crate::model::nn::{Conv1d, ConvOptions, LayerNorm, Linear};
+use crate::model::weights::{Scope, Weights, WeightsError, onnx};
+use burn::tensor::activation::{gelu, softmax};
+use burn::tensor::{Device, Tensor, TensorData};
+use std::path::Path;
+
+/// Width of one attention head, from which a weight file's head count follows.
+const HEAD_DIM: usize = 64;
+const ROPE_THETA: f32 = 10_000.0;
+/// Levels of one dimension of the quantiser: -1, 0 and 1.
+const LEVELS: u32 = 3;
+/// Keeps the rounded value inside the outer levels: the f32 that the original multiplies by.
+const FSQ_SCALE: f32 = 0.999_000_012_873_460_3;
+/// Added to the scores of padded keys.
+const MASKED: f32 = -1e10;
+
+/// The prompt's mel in, its speech tokens out.
+#[derive(Debug, Clone)]
+pub struct SpeechTokenizer {
+    conv1: Conv1d,
+    conv2: Conv1d,
+    blocks: Vec<Block>,
+    project_down: Linear,
+}
+
+/// Encoder frames of a batch, padded to the longest row.
+#[derive(Debug, Clone)]
+pub struct Frames {
+    /// BTC; what lies beyond a row's length is meaningless.
+    pub x: Tensor<3>,
+    /// Frames of each row.
+    pub lengths: Vec<usize>,
+}
+
+impl SpeechTokenizer {
+    /// Loads from `.onnx` (the release's file) or a state dict. Where `config` is the default, the
+    /// sizes are those of the file.
+    pub fn open(
+        path: &Path,
+        config: &SpeechTokenizerConfig,
+        device: &Device,
+    ) -> Result<Self, WeightsError> {
+        let weights = open_weights(path)?;
+        if *config == SpeechTokenizerConfig::default() {
+            let config = SpeechTokenizerConfig::from_weights(&weights)?;
+            return Self::load(&weights.scope(device), &config);
+        }
+        Self::load(&weights.scope(device), config)
+    }
+
+    /// Loads from the state dict's names (`encoder.*`, `quantizer.*`).
+    pub fn load(scope: &Scope, config: &SpeechTokenizerConfig) -> Result<Self, WeightsError> {
+        let (state, heads) = (config.n_audio_state, config.n_audio_head);
+        if heads == 0 || !state.is_multiple_of(2 * heads) {
+            return Err(WeightsError::Malformed {
+                file: scope.weights().path().into(),
+                reason: format!("a width of {state} cannot be split into {heads} rotary heads"),
+            });
+        }
+        let encoder = scope.sub("encoder");
+        let stride_2 = ConvOptions { stride: 2, padding: (1, 1), ..Default::default() };
+        let quantizer = scope.sub("quantizer._codebook.project_down");
+        let digits = quantizer.shape("weight").and_then(|s| s.first()).copied();
+        let digits = digits.filter(|n| *n > 0).unwrap_or(8);
+        Ok(Self {
+            conv1: Conv1d::load(&encoder.sub("conv1"), config.n_mels, state, 3, stride_2)?,
+            conv2: Conv1d::load(&encoder.sub("conv2"), state, state, 3, stride_2)?,
+            blocks: (0..config.n_audio_layer)
+                .map(|i| Block::load(&encoder.sub("blocks").sub(i), state, heads))
+                .collect::<Result<_, _>>()?,
+            project_down: Linear::load(&quantizer, state, digits)?,
+        })
+    }
+
+    /// Tokens of one utterance. `mel` is whisper's log-mel, `[1, mels, frames]`; the result has a
+    /// quarter as many tokens as frames, rounded up.
+    pub fn encode(&self, mel: Tensor<3>) -> Vec<u32> {
+        let frames = mel.dims()[2];
+        self.forward(mel, &[frames]).pop().unwrap_or_default()
+    }
+
+    /// Tokens of each row of a batch. `mel` is `[batch, mels, frames]`, `lengths` the frames of
+    /// each row.
+    pub fn forward(&self, mel: Tensor<3>, lengths: &[usize]) -> Vec<Vec<u32>> {
+        if mel.dims()[2] == 0 {
+            return vec![Vec::new(); lengths.len()];
+        }
+        let encoded = self.encoder(self.stem(mel, lengths));
+        codes(self.project(encoded.x), &encoded.lengths)
+    }
+
+    /// The two convolutions: mel BCT to frames BTC at a quarter of the rate.
+    pub fn stem(&self, mel: Tensor<3>, lengths: &[usize]) -> Frames {
+        let halve = |conv: &Conv1d, x: Tensor<3>, lengths: &mut Vec<usize>| {
+            let x = match key_mask(lengths, x.dims()[2], &x.device()) {
+                Some(mask) => x * mask.unsqueeze_dim(1),
+                None => x,
+            };
+            lengths.iter_mut().for_each(|length| *length = length.div_ceil(2));
+            gelu(conv.forward(x))
+        };
+        let mut lengths = lengths.to_vec();
+        let x = halve(&self.conv1, mel, &mut lengths);
+        let x = halve(&self.conv2, x, &mut lengths);
+        Frames { x: x.swap_dims(1, 2), lengths }
+    }
+
+    /// All blocks, BTC to BTC.
+    pub fn encoder(&self, frames: Frames) -> Frames {
+        self.blocks(frames, self.blocks.len())
+    }
+
+    /// The first `count` blocks, BTC to BTC.
+    pub fn blocks(&self, frames: Frames, count: usize) -> Frames {
+        let Frames { x, lengths } = frames;
+        let (time, device) = (x.dims()[1], x.device());
+        let mask = key_mask(&lengths, time, &device);
+        let rotary = self.blocks.first().map(|b| Rotary::new(time, b.attention.head_dim, &device));
+        let x = match rotary {
+            Some(rotary) => self
+                .blocks
+                .iter()
+                .take(count)
+                .fold(x, |x, block| block.forward(x, &rotary, mask.as_ref())),
+            None => x,
+        };
+        Frames { x, lengths }
+    }
+
+    /// Frames BTC to the quantiser's dimensions, before rounding: `[batch, time, digits]`.
+    pub fn project(&self, x: Tensor<3>) -> Tensor<3> {
+        self.project_down.forward(x).tanh() * FSQ_SCALE
+    }
+}
+
+/// Reads each row's projection as digits of base 3, the least significant first; halves round to
+/// even.
+pub fn codes(projected: Tensor<3>, lengths: &[usize]) -> Vec<Vec<u32>> {
+    let [_, time, digits] = projected.dims();
+    let values: Vec<f32> = projected.into_data().iter::<f32>().collect();
+    let code = |frame: &[f32]| {
+        frame.iter().rev().fold(0u32, |code, h| {
+            // A value that is not a number reads as the middle level.
+            let digit = (h.round_ties_even() as i32 + 1).clamp(0, 2) as u32;
+            code.wrapping_mul(LEVELS).wrapping_add(digit)
+        })
+    };
+    values
+        .chunks(time * digits)
+        .zip(lengths)
+        .map(|(row, length)| row.chunks(digits).take(*length).map(code).collect())
+        .collect()
+}
+
+/// 1 on a row's frames and 0 on its padding, `[batch, time]`; `None` where no row is padded.
+fn key_mask(lengths: &[usize], time: usize, device: &Device) -> Option<Tensor<2>> {
+    if lengths.iter().all(|length| *length >= time) {
+        return None;
+    }
+    let mask: Vec<f32> = lengths
+        .iter()
+        .flat_map(|length| (0..time).map(move |t| if t < *length { 1.0 } else { 0.0 }))
+        .collect();
+    Some(Tensor::from_data(TensorData::new(mask, [lengths.len(), time]), device))
+}
+
+/// Residual attention block, normalised before each branch.
+#[derive(Debug, Clone)]
+struct Block {
+    attn_ln: LayerNorm,
+    attention: Attention,
+    mlp_ln: LayerNorm,
+    mlp_in: Linear,
+    mlp_out: Linear,
+}
+
+impl Block {
+    fn load(scope: &Scope, state: usize, heads: usize) -> Result<Self, WeightsError> {
+        let mlp = scope.sub("mlp");
+        let inner = mlp.shape("0.weight").and_then(|s| s.first()).copied();
+        let inner = inner.filter(|n| *n > 0).unwrap_or(4 * state);
+        Ok(Self {
+            attn_ln: LayerNorm::load(&scope.sub("attn_ln"), state, 1e-6)?,
+            attention: Attention::load(&scope.sub("attn"), state, heads)?,
+            mlp_ln: LayerNorm::load(&scope.sub("mlp_ln"), state, 1e-5)?,
+            mlp_in: Linear::load(&mlp.sub(0), state, inner)?,
+            mlp_out: Linear::load(&mlp.sub(2), inner, state)?,
+        })
+    }
+
+    /// BTC to BTC.
+    fn forward(&self, x: Tensor<3>, rotary: &Rotary, mask: Option<&Tensor<2>>) -> Tensor<3> {
+        let x = x.clone() + self.attention.forward(self.attn_ln.forward(x), rotary, mask);
+        let y = gelu(self.mlp_in.forward(self.mlp_ln.forward(x.clone())));
+        x + self.mlp_out.forward(y)
+    }
+}
+
+/// Multi-head attention plus the FSMN memory: a depthwise convolution over the values.
+#[derive(Debug, Clone)]
+struct Attention {
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    out: Linear,
+    fsmn: Conv1d,
+    heads: usize,
+    head_dim: usize,
+}
+
+impl Attention {
+    fn load(scope: &Scope, state: usize, heads: usize) -> Result<Self, WeightsError> {
+        let linear = |name: &str| Linear::load(&scope.sub(name), state, state);
+        let memory = scope.sub("fsmn_block");
+        let kernel = memory.shape("weight").and_then(|s| s.last()).copied();
+        let kernel = kernel.filter(|n| *n > 0).unwrap_or(31);
+        let before = (kernel - 1) / 2;
+        let options = ConvOptions {
+            padding: (before, kernel - 1 - before),
+            groups: state,
+            bias: false,
+            ..Default::default()
+        };
+        Ok(Self {
+            query: linear("query")?,
+            key: Linear::load_no_bias(&scope.sub("key"), state, state)?,
+            value: linear("value")?,
+            out: linear("out")?,
+            fsmn: Conv1d::load(&memory, state, state, kernel, options)?,
+            heads,
+            head_dim: state / heads,
+        })
+    }
+
+    /// BTC to BTC.
+    fn forward(&self, x: Tensor<3>, rotary: &Rotary, mask: Option<&Tensor<2>>) -> Tensor<3> {
+        let [batch, time, state] = x.dims();
+        let heads =
+            |x: Tensor<3>| x.reshape([batch, time, self.heads, self.head_dim]).swap_dims(1, 2);
+        let query = rotary.apply(heads(self.query.forward(x.clone())));
+        let key = rotary.apply(heads(self.key.forward(x.clone())));
+        let value = self.value.forward(x);
+        let memory = self.memory(value.clone(), mask);
+
+        let scale = (self.head_dim as f32).powf(-0.5);
+        let mut scores = (query * scale).matmul(key.transpose());
+        if let Some(mask) = mask {
+            let bias = (mask.clone() - 1.0) * -MASKED;
+            scores = scores + bias.reshape([batch, 1, 1, time]);
+        }
+        let mixed = softmax(scores, 3).matmul(heads(value));
+        self.out.forward(mixed.swap_dims(1, 2).reshape([batch, time, state])) + memory
+    }
+
+    /// The memory branch with its own residual, BTC to BTC; padding counts as zeros.
+    fn memory(&self, value: Tensor<3>, mask: Option<&Tensor<2>>) -> Tensor<3> {
+        let mask = mask.map(|mask| mask.clone().unsqueeze_dim::<3>(2));
+        let masked = |x: Tensor<3>| match &mask {
+            Some(mask) => x * mask.clone(),
+            None => x,
+        };
+        let value = masked(value);
+        let memory = self.fsmn.forward(value.clone().swap_dims(1, 2)).swap_dims(1, 2);
+        masked(memory + value)
+    }
+}
+
+/// Rotary positions in the rotate-half form (Su et al. 2021), from position 0.
+struct Rotary {
+    /// `[1, 1, time, head_dim]`
+    cos: Tensor<4>,
+    /// Negated in the first half, `[1, 1, time, head_dim]`.
+    sin: Tensor<4>,
+}
+
+impl Rotary {
+    fn new(time: usize, head_dim: usize, device: &Device) -> Self {
+        let half = head_dim / 2;
+        let exponent = |i: usize| -2.0 * (i % half) as f32 / head_dim as f32;
+        let speeds: Vec<f32> = (0..head_dim).map(|i| ROPE_THETA.powf(exponent(i))).collect();
+        let table = |value: &dyn Fn(f32, bool) -> f32| {
+            let mut values = Vec::with_capacity(time * head_dim);
+            for position in 0..time {
+                let angles = speeds.iter().map(|speed| position as f32 * speed).enumerate();
+                values.extend(angles.map(|(i, angle)| value(angle, i < half)));
+            }
+            Tensor::from_data(TensorData::new(values, [1, 1, time, head_dim]), device)
+        };
+        Self {
+            cos: table(&|angle, _| angle.cos()),
+            sin: table(&|angle, first| if first { -angle.sin() } else { angle.sin() }),
+        }
+    }
+
+    /// `[batch, heads, time, head_dim]` to the same shape.
+    fn apply(&self, x: Tensor<4>) -> Tensor<4> {
+        let half = x.dims()[3] / 2;
+        let rotated =
+            Tensor::cat(vec![x.clone().narrow(3, half, half), x.clone().narrow(3, 0, half)], 3);
+        x * self.cos.clone() + rotated * self.sin.clone()
+    }
+}
+
+impl SpeechTokenizerConfig {
+    /// The sizes that a file's tensors have. The head count is not among them: a head is 64 wide.
+    pub fn from_weights(weights: &Weights) -> Result<Self, WeightsError> {
+        let name = "encoder.conv1.weight";
+        let Some(&[state, mels, _]) = weights.shape(name) else {
+            let default = Self::default();
+            return Err(WeightsError::Missing {
+                file: weights.path().into(),
+                tensor: name.into(),
+                expected: vec![default.n_audio_state, default.n_mels, 3],
+            });
+        };
+        let layer = |i: &usize| weights.contains(&format!("encoder.blocks.{i}.attn.key.weight"));
+        Ok(Self {
+            n_mels: mels,
+            n_audio_state: state,
+            n_audio_head: state / HEAD_DIM,
+            n_audio_layer: (0..).take_while(layer).count(),
+        })
+    }
+}
+
+/// Opens a weight file of this component under its state-dict names.
+pub fn open_weights(path: &Path) -> Result<Weights, WeightsError> {
+    match path.extension().and_then(|e| e.to_str()) {
+        Some("onnx") => Ok(state_dict(&onnx::Graph::open(path)?)),
+        _ => Weights::open(path),
+    }
+}
+
+/// The state dict's names of an exported graph: the encoder was the root of the export, and the
+/// quantiser's projection had another name in it.
+pub fn state_dict(graph: &onnx::Graph) -> Weights {
+    // The projection is the last linear layer, whatever its node is called.
+    let linear = graph.parameters().filter(|p| p.op == "MatMul").last();
+    let projection = linear.map(|p| p.module).unwrap_or_default();
+    let mut convs: Vec<String> = Vec::new();
+    graph.named(graph.parameters().map(|p| {
+        if p.op == "Conv" && !convs.contains(&p.module) {
+            convs.push(p.module.clone());
+        }
+        let module = match convs.iter().take(2).position(|conv| *conv == p.module) {
+            Some(stem) => format!("encoder.conv{}", stem + 1),
+            None if p.module == projection => "quantizer._codebook.project_down".to_owned(),
+            None => format!("encoder.{}", p.module),
+        };
+        (format!("{module}.{}", p.name), p.tensor)
+    }))
+}
