@@ -3,6 +3,7 @@
 pub mod campplus;
 pub mod config;
 pub mod decode;
+pub mod flow;
 pub mod llm;
 pub mod sampling;
 pub mod speech_tokenizer;
