@@ -13,6 +13,7 @@ mod error;
 mod pickle;
 mod pytorch;
 mod safetensors;
+mod state_dict;
 mod tensor_data;
 mod weight_norm;
 
