@@ -6,7 +6,7 @@
 //! a [`Scope`]; whatever nobody asked for is listed by [`Weights::unused`].
 //!
 //! Weight files come from outside and are not trusted: a malformed one gives a [`WeightsError`],
-//! runs nothing and cannot make the reader allocate more than its size calls for.
+//! runs nothing and makes the reader allocate at most in proportion to its size.
 
 mod archive;
 mod error;
