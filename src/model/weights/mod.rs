@@ -6,7 +6,7 @@
 //! a [`Scope`]; whatever nobody asked for is listed by [`Weights::unused`].
 //!
 //! Weight files come from outside and are not trusted: a malformed one gives a [`WeightsError`],
-//! runs nothing and cannot make the reader allocate more than its size calls for.
+//! runs nothing and makes the reader allocate at most in proportion to its size.
 
 mod archive;
 mod error;
@@ -15,6 +15,7 @@ mod pickle;
 mod protobuf;
 mod pytorch;
 mod safetensors;
+mod state_dict;
 mod tensor_data;
 mod weight_norm;
 
