@@ -183,13 +183,16 @@ impl SpeechTokenizerConfig {
     /// The sizes that a file's tensors have. The head count is not among them: a head is 64 wide.
     pub fn from_weights(weights: &Weights) -> Result<Self, WeightsError> {
         let name = "encoder.conv1.weight";
-        let Some(&[state, mels, _]) = weights.shape(name) else {
-            let default = Self::default();
-            return Err(WeightsError::Missing {
-                file: weights.path().into(),
-                tensor: name.into(),
-                expected: vec![default.n_audio_state, default.n_mels, 3],
-            });
+        let (state, mels) = match weights.shape(name) {
+            Some(&[state, mels, _]) if state > 0 && mels > 0 => (state, mels),
+            _ => {
+                let default = Self::default();
+                return Err(WeightsError::Missing {
+                    file: weights.path().into(),
+                    tensor: name.into(),
+                    expected: vec![default.n_audio_state, default.n_mels, 3],
+                });
+            }
         };
         let layer = |i: &usize| weights.contains(&format!("encoder.blocks.{i}.attn.key.weight"));
         Ok(Self {
