@@ -5,26 +5,27 @@
 //! dimensions is rounded (Mentzer et al. 2023): three levels in each of eight dimensions make the
 //! 6561 codes.
 
+mod block;
+
+use self::block::{Block, Rotary};
 use super::config::SpeechTokenizerConfig;
-use crate::model::nn::{Conv1d, ConvOptions, LayerNorm, Linear};
+use crate::model::nn::{Conv1d, ConvOptions, Linear};
 use crate::model::weights::{Scope, Weights, WeightsError, onnx};
-use burn::tensor::activation::{gelu, softmax};
+use burn::tensor::activation::gelu;
 use burn::tensor::{Device, Tensor, TensorData};
 use std::path::Path;
 
 /// Width of one attention head, from which a weight file's head count follows.
 const HEAD_DIM: usize = 64;
-const ROPE_THETA: f32 = 10_000.0;
 /// Levels of one dimension of the quantiser: -1, 0 and 1.
 const LEVELS: u32 = 3;
-/// Keeps the rounded value inside the outer levels: the f32 that the original multiplies by.
-const FSQ_SCALE: f32 = 0.999_000_012_873_460_3;
-/// Added to the scores of padded keys.
-const MASKED: f32 = -1e10;
+/// Keeps the value that is rounded inside the outer levels.
+const FSQ_SCALE: f32 = 0.999;
 
 /// The prompt's mel in, its speech tokens out.
 #[derive(Debug, Clone)]
 pub struct SpeechTokenizer {
+    n_mels: usize,
     conv1: Conv1d,
     conv2: Conv1d,
     blocks: Vec<Block>,
@@ -71,6 +72,7 @@ impl SpeechTokenizer {
         let digits = quantizer.shape("weight").and_then(|s| s.first()).copied();
         let digits = digits.filter(|n| *n > 0).unwrap_or(8);
         Ok(Self {
+            n_mels: config.n_mels,
             conv1: Conv1d::load(&encoder.sub("conv1"), config.n_mels, state, 3, stride_2)?,
             conv2: Conv1d::load(&encoder.sub("conv2"), state, state, 3, stride_2)?,
             blocks: (0..config.n_audio_layer)
@@ -78,6 +80,11 @@ impl SpeechTokenizer {
                 .collect::<Result<_, _>>()?,
             project_down: Linear::load(&quantizer, state, digits)?,
         })
+    }
+
+    /// Bands of the mel that it takes.
+    pub fn n_mels(&self) -> usize {
+        self.n_mels
     }
 
     /// Tokens of one utterance. `mel` is whisper's log-mel, `[1, mels, frames]`; the result has a
@@ -123,7 +130,7 @@ impl SpeechTokenizer {
         let Frames { x, lengths } = frames;
         let (time, device) = (x.dims()[1], x.device());
         let mask = key_mask(&lengths, time, &device);
-        let rotary = self.blocks.first().map(|b| Rotary::new(time, b.attention.head_dim, &device));
+        let rotary = self.blocks.first().map(|b| Rotary::new(time, b.head_dim(), &device));
         let x = match rotary {
             Some(rotary) => self
                 .blocks
@@ -172,154 +179,20 @@ fn key_mask(lengths: &[usize], time: usize, device: &Device) -> Option<Tensor<2>
     Some(Tensor::from_data(TensorData::new(mask, [lengths.len(), time]), device))
 }
 
-/// Residual attention block, normalised before each branch.
-#[derive(Debug, Clone)]
-struct Block {
-    attn_ln: LayerNorm,
-    attention: Attention,
-    mlp_ln: LayerNorm,
-    mlp_in: Linear,
-    mlp_out: Linear,
-}
-
-impl Block {
-    fn load(scope: &Scope, state: usize, heads: usize) -> Result<Self, WeightsError> {
-        let mlp = scope.sub("mlp");
-        let inner = mlp.shape("0.weight").and_then(|s| s.first()).copied();
-        let inner = inner.filter(|n| *n > 0).unwrap_or(4 * state);
-        Ok(Self {
-            attn_ln: LayerNorm::load(&scope.sub("attn_ln"), state, 1e-6)?,
-            attention: Attention::load(&scope.sub("attn"), state, heads)?,
-            mlp_ln: LayerNorm::load(&scope.sub("mlp_ln"), state, 1e-5)?,
-            mlp_in: Linear::load(&mlp.sub(0), state, inner)?,
-            mlp_out: Linear::load(&mlp.sub(2), inner, state)?,
-        })
-    }
-
-    /// BTC to BTC.
-    fn forward(&self, x: Tensor<3>, rotary: &Rotary, mask: Option<&Tensor<2>>) -> Tensor<3> {
-        let x = x.clone() + self.attention.forward(self.attn_ln.forward(x), rotary, mask);
-        let y = gelu(self.mlp_in.forward(self.mlp_ln.forward(x.clone())));
-        x + self.mlp_out.forward(y)
-    }
-}
-
-/// Multi-head attention plus the FSMN memory: a depthwise convolution over the values.
-#[derive(Debug, Clone)]
-struct Attention {
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    out: Linear,
-    fsmn: Conv1d,
-    heads: usize,
-    head_dim: usize,
-}
-
-impl Attention {
-    fn load(scope: &Scope, state: usize, heads: usize) -> Result<Self, WeightsError> {
-        let linear = |name: &str| Linear::load(&scope.sub(name), state, state);
-        let memory = scope.sub("fsmn_block");
-        let kernel = memory.shape("weight").and_then(|s| s.last()).copied();
-        let kernel = kernel.filter(|n| *n > 0).unwrap_or(31);
-        let before = (kernel - 1) / 2;
-        let options = ConvOptions {
-            padding: (before, kernel - 1 - before),
-            groups: state,
-            bias: false,
-            ..Default::default()
-        };
-        Ok(Self {
-            query: linear("query")?,
-            key: Linear::load_no_bias(&scope.sub("key"), state, state)?,
-            value: linear("value")?,
-            out: linear("out")?,
-            fsmn: Conv1d::load(&memory, state, state, kernel, options)?,
-            heads,
-            head_dim: state / heads,
-        })
-    }
-
-    /// BTC to BTC.
-    fn forward(&self, x: Tensor<3>, rotary: &Rotary, mask: Option<&Tensor<2>>) -> Tensor<3> {
-        let [batch, time, state] = x.dims();
-        let heads =
-            |x: Tensor<3>| x.reshape([batch, time, self.heads, self.head_dim]).swap_dims(1, 2);
-        let query = rotary.apply(heads(self.query.forward(x.clone())));
-        let key = rotary.apply(heads(self.key.forward(x.clone())));
-        let value = self.value.forward(x);
-        let memory = self.memory(value.clone(), mask);
-
-        let scale = (self.head_dim as f32).powf(-0.5);
-        let mut scores = (query * scale).matmul(key.transpose());
-        if let Some(mask) = mask {
-            let bias = (mask.clone() - 1.0) * -MASKED;
-            scores = scores + bias.reshape([batch, 1, 1, time]);
-        }
-        let mixed = softmax(scores, 3).matmul(heads(value));
-        self.out.forward(mixed.swap_dims(1, 2).reshape([batch, time, state])) + memory
-    }
-
-    /// The memory branch with its own residual, BTC to BTC; padding counts as zeros.
-    fn memory(&self, value: Tensor<3>, mask: Option<&Tensor<2>>) -> Tensor<3> {
-        let mask = mask.map(|mask| mask.clone().unsqueeze_dim::<3>(2));
-        let masked = |x: Tensor<3>| match &mask {
-            Some(mask) => x * mask.clone(),
-            None => x,
-        };
-        let value = masked(value);
-        let memory = self.fsmn.forward(value.clone().swap_dims(1, 2)).swap_dims(1, 2);
-        masked(memory + value)
-    }
-}
-
-/// Rotary positions in the rotate-half form (Su et al. 2021), from position 0.
-struct Rotary {
-    /// `[1, 1, time, head_dim]`
-    cos: Tensor<4>,
-    /// Negated in the first half, `[1, 1, time, head_dim]`.
-    sin: Tensor<4>,
-}
-
-impl Rotary {
-    fn new(time: usize, head_dim: usize, device: &Device) -> Self {
-        let half = head_dim / 2;
-        let exponent = |i: usize| -2.0 * (i % half) as f32 / head_dim as f32;
-        let speeds: Vec<f32> = (0..head_dim).map(|i| ROPE_THETA.powf(exponent(i))).collect();
-        let table = |value: &dyn Fn(f32, bool) -> f32| {
-            let mut values = Vec::with_capacity(time * head_dim);
-            for position in 0..time {
-                let angles = speeds.iter().map(|speed| position as f32 * speed).enumerate();
-                values.extend(angles.map(|(i, angle)| value(angle, i < half)));
-            }
-            Tensor::from_data(TensorData::new(values, [1, 1, time, head_dim]), device)
-        };
-        Self {
-            cos: table(&|angle, _| angle.cos()),
-            sin: table(&|angle, first| if first { -angle.sin() } else { angle.sin() }),
-        }
-    }
-
-    /// `[batch, heads, time, head_dim]` to the same shape.
-    fn apply(&self, x: Tensor<4>) -> Tensor<4> {
-        let half = x.dims()[3] / 2;
-        let rotated =
-            Tensor::cat(vec![x.clone().narrow(3, half, half), x.clone().narrow(3, 0, half)], 3);
-        x * self.cos.clone() + rotated * self.sin.clone()
-    }
-}
-
 impl SpeechTokenizerConfig {
     /// The sizes that a file's tensors have. The head count is not among them: a head is 64 wide.
     pub fn from_weights(weights: &Weights) -> Result<Self, WeightsError> {
         let name = "encoder.conv1.weight";
-        let Some(&[state, mels, _]) = weights.shape(name) else {
-            let default = Self::default();
-            return Err(WeightsError::Missing {
-                file: weights.path().into(),
-                tensor: name.into(),
-                expected: vec![default.n_audio_state, default.n_mels, 3],
-            });
+        let (state, mels) = match weights.shape(name) {
+            Some(&[state, mels, _]) if state > 0 && mels > 0 => (state, mels),
+            _ => {
+                let default = Self::default();
+                return Err(WeightsError::Missing {
+                    file: weights.path().into(),
+                    tensor: name.into(),
+                    expected: vec![default.n_audio_state, default.n_mels, 3],
+                });
+            }
         };
         let layer = |i: &usize| weights.contains(&format!("encoder.blocks.{i}.attn.key.weight"));
         Ok(Self {
@@ -357,4 +230,63 @@ pub fn state_dict(graph: &onnx::Graph) -> Weights {
         };
         (format!("{module}.{}", p.name), p.tensor)
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mini() -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("model_weights/mynah-mini/speech_tokenizer_v2.onnx")
+    }
+
+    /// The bundled file has every tensor, and none that nothing reads.
+    #[test]
+    fn bundled_file_loads_completely() {
+        let device = Device::flex();
+        let weights = open_weights(&mini()).unwrap();
+        let config = SpeechTokenizerConfig::from_weights(&weights).unwrap();
+        SpeechTokenizer::load(&weights.scope(&device), &config).unwrap();
+        assert_eq!(weights.unused(), Vec::<String>::new());
+    }
+
+    /// The default sizes give way to the file's; others must be the file's.
+    #[test]
+    fn sizes_follow_the_file_unless_stated() {
+        let device = Device::flex();
+        let tokenizer =
+            SpeechTokenizer::open(&mini(), &SpeechTokenizerConfig::default(), &device).unwrap();
+        for (frames, tokens) in [(0, 0), (1, 1), (4, 1), (5, 2), (50, 13)] {
+            let mel = Tensor::zeros([1, 128, frames], &device);
+            assert_eq!(tokenizer.encode(mel).len(), tokens, "{frames} frames");
+        }
+        let other =
+            SpeechTokenizerConfig { n_audio_state: 64, n_audio_head: 1, ..Default::default() };
+        let error = SpeechTokenizer::open(&mini(), &other, &device).unwrap_err().to_string();
+        assert!(error.contains("encoder.conv1") && error.contains("expected [64"), "{error}");
+        let odd = SpeechTokenizerConfig { n_audio_head: 0, ..other };
+        assert!(SpeechTokenizer::open(&mini(), &odd, &device).is_err());
+    }
+
+    /// A padded row must give the tokens that it gives alone.
+    #[test]
+    fn padding_does_not_change_tokens() {
+        let device = Device::flex();
+        let tokenizer =
+            SpeechTokenizer::open(&mini(), &SpeechTokenizerConfig::default(), &device).unwrap();
+        let values: Vec<f32> = (0..2 * 128 * 60).map(|i| (i as f32 * 0.37).sin()).collect();
+        let batch = Tensor::<3>::from_data(TensorData::new(values, [2, 128, 60]), &device);
+        let together = tokenizer.forward(batch.clone(), &[60, 37]);
+        let alone = tokenizer.encode(batch.narrow(0, 1, 1).narrow(2, 0, 37));
+        assert_eq!(together[1], alone);
+    }
+
+    #[test]
+    fn codes_are_base_3_with_the_first_digit_least() {
+        let device = Device::flex();
+        let projected = Tensor::<3>::from_floats([[[0.9, -0.9, 0.5, -0.51, f32::NAN]]], &device);
+        // Digits 2, 0, 1 (a half rounds to even), 0, 1.
+        assert_eq!(codes(projected, &[1]), [[2 + 9 + 81]]);
+    }
 }

@@ -308,3 +308,6 @@ fn listed_values(message: Message, dtype: u64) -> Result<Vec<f32>, String> {
     }
     Ok(values)
 }
+
+#[cfg(test)]
+mod tests;
