@@ -1,3 +1,4 @@
 //! CosyVoice2: text and a voice prompt in, 24 kHz speech out. One file per component.
 
 pub mod config;
+pub mod tokenizer;
