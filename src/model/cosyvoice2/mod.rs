@@ -13,3 +13,4 @@ pub mod speech_tokenizer;
 mod yaml;
 
 pub use error::ModelError;
+pub mod tokenizer;
