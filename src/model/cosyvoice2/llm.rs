@@ -4,7 +4,7 @@
 //! last hidden state gives the next token's distribution. The text head of Qwen2 is not used.
 
 use super::config::LlmConfig;
-use crate::model::nn::{Angles, CacheFull, KvCache, Linear, RmsNorm, Rotary};
+use crate::model::nn::{Angles, CacheFull, KvCache, Linear, RmsNorm, Rotary, decode_attention};
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::activation::{silu, softmax};
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -327,16 +327,29 @@ impl Layer {
         let turned = angles.rotate(qkv.clone().narrow(1, 0, heads + kv_heads));
         let values = qkv.narrow(1, heads + kv_heads, kv_heads);
 
+        let queries = turned.clone().narrow(1, 0, heads);
+
+        let mut start = 0;
+        let mut past = Vec::with_capacity(segments.len());
+        for segment in segments.iter_mut() {
+            let rows = |t: &Tensor<3>, from: usize| {
+                let rows = t.clone().narrow(0, start, segment.len).narrow(1, from, kv_heads);
+                rows.swap_dims(0, 1).unsqueeze()
+            };
+            let (keys, values) = (rows(&turned, heads), rows(&values, 0));
+            past.push(segment.cache.write(index, keys, values));
+            start += segment.len;
+        }
+        if masks.iter().all(Option::is_none)
+            && let Some(attended) = decode_attention(&queries, &past)
+        {
+            return attended;
+        }
+
         let mut start = 0;
         let mut attended = Vec::with_capacity(segments.len());
-        for (segment, mask) in segments.iter_mut().zip(masks) {
-            let rows = |t: &Tensor<3>, from: usize, count: usize| {
-                t.clone().narrow(0, start, segment.len).narrow(1, from, count)
-            };
-            let keys = rows(&turned, heads, kv_heads).swap_dims(0, 1).unsqueeze();
-            let values = rows(&values, 0, kv_heads).swap_dims(0, 1).unsqueeze();
-            let queries = rows(&turned, 0, heads);
-            let (keys, values) = segment.cache.write(index, keys, values);
+        for ((segment, mask), (keys, values)) in segments.iter().zip(masks).zip(past) {
+            let queries = queries.clone().narrow(0, start, segment.len);
             attended.push(self.shape.attention(queries, keys, values, mask.as_ref()));
             start += segment.len;
         }
