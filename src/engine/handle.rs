@@ -5,7 +5,7 @@ use crate::audio::Clip;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 /// The voice a session speaks with.
 #[derive(Debug, Clone)]
@@ -32,12 +32,10 @@ pub struct SpeakRequest {
     pub id: String,
     pub voice: VoiceSource,
     pub text: TextInput,
-    /// Tempo, 0.5 to 2. Only 1 when `streaming`.
+    /// Tempo, 0.5 to 2. Other than 1, a sentence's audio leaves when the sentence is made.
     pub speed: f32,
     /// Equal seeds give equal speech.
     pub seed: Option<u64>,
-    /// Whether audio leaves hop by hop, or once the whole is made (which `speed` needs).
-    pub streaming: bool,
 }
 
 /// Text of a stream.
@@ -55,7 +53,7 @@ pub enum TextEvent {
 /// `Failed`.
 #[derive(Debug, Clone)]
 pub enum AudioEvent {
-    /// The session left the queue.
+    /// The session left the queue and has its voice.
     Started {
         queued: Duration,
         voice_cached: bool,
@@ -69,9 +67,9 @@ pub enum AudioEvent {
 /// What a finished session did.
 #[derive(Debug, Clone, Default)]
 pub struct Summary {
-    /// From admission to the first audio.
+    /// From leaving the queue to the first audio.
     pub first_packet: Option<Duration>,
-    /// From admission to the end.
+    /// From leaving the queue to the end.
     pub elapsed: Duration,
     pub audio_seconds: f64,
     pub text_tokens: usize,
@@ -92,6 +90,8 @@ pub(super) struct Submission {
     pub submitted: Instant,
     pub text: mpsc::Receiver<TextEvent>,
     pub events: mpsc::Sender<AudioEvent>,
+    /// The place in the engine or its queue that this request holds until it is dropped.
+    pub place: OwnedSemaphorePermit,
 }
 
 /// What health checks and metrics may know without asking the engine thread.
@@ -104,7 +104,7 @@ pub struct EngineStatus {
     pub active: usize,
     /// Waiting for a session.
     pub queued: usize,
-    /// Since the engine last finished a step, while it has work; zero when idle.
+    /// How long the step in progress has been running; zero between steps.
     pub stalled_for: Duration,
     /// As `/query_tts_model` lists it.
     pub model_name: String,
@@ -116,28 +116,67 @@ pub struct EngineStatus {
 
 /// Facts that the engine thread writes and everybody reads.
 pub(super) struct Shared {
-    pub started: Instant,
+    started: Instant,
     pub ready: AtomicBool,
     pub draining: AtomicBool,
     pub active: AtomicUsize,
     pub queued: AtomicUsize,
-    /// Milliseconds from `started` to the last finished step.
-    pub progress_ms: AtomicU64,
-    pub model_name: String,
-    pub sample_rate: u32,
-    pub voices: Vec<String>,
-    pub queue: usize,
+    /// Milliseconds from `started` to the beginning of the step in progress, plus 1; 0 between
+    /// steps.
+    step_began: AtomicU64,
+    model_name: String,
+    sample_rate: u32,
+    voices: Vec<String>,
+}
+
+impl Shared {
+    pub fn new(model_name: &str, sample_rate: u32, voices: Vec<String>) -> Self {
+        Self {
+            started: Instant::now(),
+            ready: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+            active: AtomicUsize::new(0),
+            queued: AtomicUsize::new(0),
+            step_began: AtomicU64::new(0),
+            model_name: model_name.into(),
+            sample_rate,
+            voices,
+        }
+    }
+
+    pub fn begin_step(&self) {
+        self.step_began.store(self.started.elapsed().as_millis() as u64 + 1, Ordering::Release);
+    }
+
+    pub fn end_step(&self) {
+        self.step_began.store(0, Ordering::Release);
+    }
 }
 
 /// The way into the engine. Cheap to clone.
 #[derive(Clone)]
 pub struct EngineHandle {
-    pub(super) submissions: mpsc::Sender<Submission>,
-    pub(super) shared: Arc<Shared>,
-    pub(super) output_packets: usize,
+    submissions: mpsc::Sender<Submission>,
+    shared: Arc<Shared>,
+    /// One permit per session that may generate or wait.
+    places: Arc<Semaphore>,
+    output_packets: usize,
 }
 
 impl EngineHandle {
+    /// A handle for `places` requests at a time, generating or waiting, and the end the engine
+    /// reads.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        places: usize,
+        output_packets: usize,
+    ) -> (Self, mpsc::Receiver<Submission>) {
+        let places = places.clamp(1, Semaphore::MAX_PERMITS);
+        let (submissions, incoming) = mpsc::channel(places);
+        let places = Arc::new(Semaphore::new(places));
+        (Self { submissions, shared, places, output_packets: output_packets.max(1) }, incoming)
+    }
+
     /// Queues an utterance. Returns at once: the session's first event tells when it starts.
     ///
     /// # Errors
@@ -145,47 +184,52 @@ impl EngineHandle {
     /// the queue is full. What is wrong with the request itself arrives as
     /// [`AudioEvent::Failed`].
     pub fn speak(&self, request: SpeakRequest) -> Result<Session, EngineError> {
-        let shared = &self.shared;
-        if shared.draining.load(Ordering::Acquire) {
+        if self.shared.draining.load(Ordering::Acquire) {
             return Err(EngineError::Draining);
         }
-        if !shared.ready.load(Ordering::Acquire) {
+        if !self.shared.ready.load(Ordering::Acquire) {
             return Err(EngineError::NotReady);
         }
-        let overloaded = || EngineError::Overloaded { retry_after: Duration::from_secs(2) };
+        let overloaded = EngineError::Overloaded { retry_after: Duration::from_secs(2) };
+        let place = self.places.clone().try_acquire_owned().map_err(|_| overloaded.clone())?;
         let (text, text_in) = mpsc::channel(64);
-        let (events_out, events) = mpsc::channel(self.output_packets.max(1));
-        let submission =
-            Submission { request, submitted: Instant::now(), text: text_in, events: events_out };
-        shared.queued.fetch_add(1, Ordering::AcqRel);
+        let (events_out, events) = mpsc::channel(self.output_packets);
+        let submission = Submission {
+            request,
+            submitted: Instant::now(),
+            text: text_in,
+            events: events_out,
+            place,
+        };
+        self.shared.queued.fetch_add(1, Ordering::AcqRel);
         self.submissions.try_send(submission).map_err(|e| {
-            shared.queued.fetch_sub(1, Ordering::AcqRel);
+            self.shared.queued.fetch_sub(1, Ordering::AcqRel);
             match e {
-                mpsc::error::TrySendError::Full(_) => overloaded(),
-                mpsc::error::TrySendError::Closed(_) => EngineError::Draining,
+                mpsc::error::TrySendError::Full(_) => overloaded,
+                mpsc::error::TrySendError::Closed(_) => {
+                    EngineError::Failed("the engine thread has ended".into())
+                }
             }
         })?;
         Ok(Session { text, events })
     }
 
     pub fn status(&self) -> EngineStatus {
-        let s = &self.shared;
-        let (active, queued) = (s.active.load(Ordering::Acquire), s.queued.load(Ordering::Acquire));
-        let progress = Duration::from_millis(s.progress_ms.load(Ordering::Acquire));
-        let busy = active + queued > 0;
+        let shared = &self.shared;
+        let now = shared.started.elapsed();
+        let stalled_for = match shared.step_began.load(Ordering::Acquire) {
+            0 => Duration::ZERO,
+            began => now.saturating_sub(Duration::from_millis(began - 1)),
+        };
         EngineStatus {
-            ready: s.ready.load(Ordering::Acquire),
-            draining: s.draining.load(Ordering::Acquire),
-            active,
-            queued,
-            stalled_for: if busy {
-                s.started.elapsed().saturating_sub(progress)
-            } else {
-                Duration::ZERO
-            },
-            model_name: s.model_name.clone(),
-            sample_rate: s.sample_rate,
-            voices: s.voices.clone(),
+            ready: shared.ready.load(Ordering::Acquire),
+            draining: shared.draining.load(Ordering::Acquire),
+            active: shared.active.load(Ordering::Acquire),
+            queued: shared.queued.load(Ordering::Acquire),
+            stalled_for,
+            model_name: shared.model_name.clone(),
+            sample_rate: shared.sample_rate,
+            voices: shared.voices.clone(),
         }
     }
 

@@ -4,30 +4,21 @@ use super::handle::{Shared, Submission};
 use super::{AudioEvent, EngineHandle, Summary, TextEvent, TextInput};
 use crate::config::EngineConfig;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
 
 const SAMPLE_RATE: u32 = 24_000;
 const HOP: Duration = Duration::from_millis(20);
 
 /// Starts it on the current tokio runtime. Every character of text lasts 20 ms.
 pub fn start_silent(config: &EngineConfig) -> EngineHandle {
-    let (submissions, mut incoming) = mpsc::channel::<Submission>(config.queue.max(1));
-    let shared = Arc::new(Shared {
-        started: Instant::now(),
-        ready: AtomicBool::new(true),
-        draining: AtomicBool::new(false),
-        active: AtomicUsize::new(0),
-        queued: AtomicUsize::new(0),
-        progress_ms: AtomicU64::new(0),
-        model_name: "CosyVoice2".into(),
-        sample_rate: SAMPLE_RATE,
-        voices: vec!["default".into()],
-        queue: config.queue,
-    });
-    let handle =
-        EngineHandle { submissions, shared: shared.clone(), output_packets: config.output_packets };
+    let shared = Arc::new(Shared::new("CosyVoice2", SAMPLE_RATE, vec!["default".into()]));
+    shared.ready.store(true, Ordering::Release);
+    let (handle, mut incoming) = EngineHandle::new(
+        shared.clone(),
+        config.max_sessions + config.queue,
+        config.output_packets,
+    );
     let slots = Arc::new(tokio::sync::Semaphore::new(config.max_sessions));
     tokio::spawn(async move {
         while let Some(submission) = incoming.recv().await {

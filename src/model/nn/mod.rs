@@ -5,9 +5,13 @@
 
 pub mod activation;
 mod conv;
+mod kv_cache;
 mod linear;
 mod norm;
+mod rotary;
 
 pub use conv::{Conv1d, ConvOptions};
+pub use kv_cache::{CacheFull, KvCache};
 pub use linear::Linear;
 pub use norm::{BatchNorm, LayerNorm, RmsNorm};
+pub use rotary::{Angles, Rotary};

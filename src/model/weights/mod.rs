@@ -4,10 +4,20 @@
 //! [`Weights::open`] chooses the reader by what the file is: `.safetensors`, `.pt` (PyTorch zip)
 //! or `.onnx`. Components ask for tensors by their PyTorch state-dict name and exact shape through
 //! a [`Scope`]; whatever nobody asked for is listed by [`Weights::unused`].
+//!
+//! Weight files come from outside and are not trusted: a malformed one gives a [`WeightsError`],
+//! runs nothing and makes the reader allocate at most in proportion to its size.
 
+mod archive;
 mod error;
+pub mod onnx;
+mod pickle;
+mod protobuf;
+mod pytorch;
 mod safetensors;
+mod state_dict;
 mod tensor_data;
+mod weight_norm;
 
 pub use error::WeightsError;
 pub use tensor_data::TensorSource;
@@ -25,18 +35,52 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Opens a weight file. Reads its index, not its data.
+    /// Opens a weight file. Reads its index, not its data. Weight norm is folded: the file's
+    /// `X.weight_g` and `X.weight_v` (or `X.parametrizations.weight.original0` and `…1`) are
+    /// there as `X.weight`.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, WeightsError> {
         let path = path.as_ref();
-        let tensors = match path.extension().and_then(|e| e.to_str()) {
+        let mut tensors = match path.extension().and_then(|e| e.to_str()) {
             Some("safetensors") => safetensors::read(path)?,
+            Some("pt" | "pth") => pytorch::read(path)?,
+            Some("onnx") => return Ok(onnx::Graph::open(path)?.weights()),
             _ => return Err(WeightsError::UnknownFormat { file: path.into() }),
         };
+        weight_norm::fold(path, &mut tensors)?;
         Ok(Self::from_tensors(path, tensors))
+    }
+
+    /// Opens `<stem>.pt` of a model directory or, where that is missing, `<stem>.safetensors`.
+    pub fn open_either(dir: impl AsRef<Path>, stem: &str) -> Result<Self, WeightsError> {
+        let candidate = |extension| dir.as_ref().join(format!("{stem}.{extension}"));
+        let (pt, safetensors) = (candidate("pt"), candidate("safetensors"));
+        if pt.exists() {
+            Self::open(pt)
+        } else if safetensors.exists() {
+            Self::open(safetensors)
+        } else {
+            Err(WeightsError::NotFound { first: pt, second: safetensors })
+        }
     }
 
     pub(crate) fn from_tensors(path: &Path, tensors: BTreeMap<String, TensorSource>) -> Self {
         Self { path: path.into(), tensors, used: Mutex::default() }
+    }
+
+    /// Renames all tensors, for files that put their components under names of their own.
+    ///
+    /// # Errors
+    /// When two tensors would have the same name.
+    pub fn rename(self, rename: impl Fn(&str) -> String) -> Result<Self, WeightsError> {
+        let mut tensors = BTreeMap::new();
+        for (name, source) in self.tensors {
+            let new = rename(&name);
+            if tensors.insert(new.clone(), source).is_some() {
+                let reason = format!("two tensors are called `{new}`, one of them `{name}`");
+                return Err(WeightsError::Malformed { file: self.path, reason });
+            }
+        }
+        Ok(Self::from_tensors(&self.path, tensors))
     }
 
     /// The file these came from.
@@ -145,3 +189,6 @@ impl<'a> Scope<'a> {
         self.weights.values(&self.full(name), shape)
     }
 }
+
+#[cfg(test)]
+mod tests;
