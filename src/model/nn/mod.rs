@@ -3,6 +3,7 @@
 //! Shapes are written `[batch, time, channels]` (BTC) or `[batch, channels, time]` (BCT). Every
 //! layer is made by `load` from a [`Scope`](crate::model::weights::Scope) and used by `forward`.
 
+pub mod activation;
 mod conv;
 mod decode_attention;
 mod kv_cache;

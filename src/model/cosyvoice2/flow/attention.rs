@@ -1,6 +1,6 @@
 //! Self-attention with relative positions (Dai et al. 2019), as the encoder's layers use it.
 
-use super::layers::{KvCache, attend};
+use super::cache::{KvCache, attend};
 use crate::model::nn::Linear;
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -25,8 +25,8 @@ pub struct RelativeAttention {
 /// Projected encodings of the distances `past - 1` down to `-(future - 1)`.
 #[derive(Debug)]
 struct Distances {
-    /// `[1, heads, past + future - 1, head_dim]`
-    rows: Tensor<4>,
+    /// `[1, heads, head_dim, past + future - 1]`
+    columns: Tensor<4>,
     past: usize,
     future: usize,
 }
@@ -76,20 +76,32 @@ impl RelativeAttention {
         let split = self.qkv.forward(x).reshape([batch, queries, 3 * heads, size]).swap_dims(1, 2);
         let part = |i: usize| split.clone().narrow(1, i * heads, heads);
         let (query, key, value) = (part(0), part(1), part(2));
-        let (key, value) = match past {
-            Some(past) => past.append(key, value),
-            None => (key, value),
+        let runs = match past {
+            Some(past) => past.append(key.transpose(), value),
+            None => vec![(key.transpose(), value)],
         };
-        let keys = key.dims()[2];
-        let content = (query.clone() + self.content_bias.clone()).matmul(key.transpose());
+        let keys = runs.iter().map(|(_, values)| values.dims()[2]).sum();
         let distances = self.distances(keys, queries, &device);
-        let position = (query + self.position_bias.clone()).matmul(distances.transpose());
-        let scores = content + align_distances(position, keys);
-        self.output.forward(attend(scores, bias, value))
+        let by_distance = (query.clone() + self.position_bias.clone()).matmul(distances);
+        let position = align_distances(by_distance, keys);
+        let query = query + self.content_bias.clone();
+        let (mut scores, mut values, mut start) = (Vec::new(), Vec::new(), 0);
+        for (key, value) in runs {
+            let length = value.dims()[2];
+            let content = query.clone().matmul(key);
+            let score = content + position.clone().narrow(3, start, length);
+            scores.push(match bias {
+                Some(bias) => score + bias.clone().narrow(3, start, length),
+                None => score,
+            });
+            values.push(value);
+            start += length;
+        }
+        self.output.forward(attend(scores, values))
     }
 
     /// Projected encodings for every distance from a query to a key: `keys - 1` down to
-    /// `-(queries - 1)`, `[1, heads, keys + queries - 1, head_dim]`. They depend on the weights
+    /// `-(queries - 1)`, `[1, heads, head_dim, keys + queries - 1]`. They depend on the weights
     /// alone, so one table serves all sessions and grows to the longest.
     fn distances(&self, keys: usize, queries: usize, device: &Device) -> Tensor<4> {
         let mut held = self.distances.lock().unwrap_or_else(|e| e.into_inner());
@@ -100,14 +112,13 @@ impl RelativeAttention {
                 let past = past.max(keys.next_power_of_two());
                 let future = future.max(queries.next_power_of_two());
                 let encoding = distance_encoding(past, future, self.width, device);
-                let rows = self.position.forward(encoding);
-                let size = self.width / self.heads;
-                let rows = rows.reshape([1, past + future - 1, self.heads, size]).swap_dims(1, 2);
-                Distances { rows, past, future }
+                let rows = self.position.forward(encoding).swap_dims(1, 2);
+                let shape = [1, self.heads, self.width / self.heads, past + future - 1];
+                Distances { columns: rows.reshape(shape), past, future }
             }
         };
         let table = held.insert(table);
-        table.rows.clone().narrow(2, table.past - keys, keys + queries - 1)
+        table.columns.clone().narrow(3, table.past - keys, keys + queries - 1)
     }
 }
 
@@ -115,14 +126,15 @@ impl RelativeAttention {
 /// width]`: channel `2m` is `sin(r w)`, `2m + 1` is `cos(r w)`, `w = 10000^(-2m / width)`.
 pub fn distance_encoding(past: usize, future: usize, width: usize, device: &Device) -> Tensor<3> {
     let rows = past + future - 1;
+    let rate = |channel: usize| 10_000f64.powf(-((channel & !1) as f64) / width as f64);
+    let rates: Vec<f64> = (0..width).map(rate).collect();
     let mut values = Vec::with_capacity(rows * width);
     for row in 0..rows {
         let distance = past as f64 - 1.0 - row as f64;
-        for channel in 0..width {
-            let rate = 10_000f64.powf(-((channel & !1) as f64) / width as f64);
+        values.extend(rates.iter().enumerate().map(|(channel, rate)| {
             let angle = distance * rate;
-            values.push(if channel % 2 == 0 { angle.sin() } else { angle.cos() } as f32);
-        }
+            (if channel % 2 == 0 { angle.sin() } else { angle.cos() }) as f32
+        }));
     }
     Tensor::from_data(TensorData::new(values, [1, rows, width]), device)
 }

@@ -1,11 +1,12 @@
 //! Conditional flow matching: Euler integration from noise to mel under classifier-free guidance.
 
+use super::cache::block_causal_bias;
 use super::encoder::UPSAMPLING;
 use super::estimator::{Estimator, EstimatorState, StepTime};
-use super::layers::block_causal_bias;
 use super::noise;
 use crate::model::cosyvoice2::config::FlowConfig;
 use burn::tensor::{Device, Tensor};
+use rayon::prelude::*;
 use std::f32::consts::FRAC_PI_2;
 
 /// The solver: schedule, guidance and what of the estimator depends on them alone.
@@ -17,6 +18,9 @@ pub struct Solver {
     guidance: f32,
     /// Frames per block of the streaming mask.
     block: usize,
+    /// Batches that the two rows of guidance are computed in: one where the device works on a
+    /// batch at once, two on the CPU, where each then has a thread and its caches to itself.
+    batches: usize,
 }
 
 #[derive(Debug)]
@@ -45,6 +49,25 @@ impl Condition {
         let given = Tensor::cat(vec![self.mu, speaker, self.prompt], 2);
         let dropped = Tensor::zeros(given.dims(), &given.device());
         Tensor::cat(vec![given, dropped], 0)
+    }
+}
+
+/// What the solver remembers of past frames.
+#[derive(Debug, Clone)]
+pub struct SolverState {
+    /// For every step, one per batch that guidance is computed in.
+    steps: Vec<Vec<EstimatorState>>,
+}
+
+impl SolverState {
+    /// Device memory in bytes.
+    pub fn bytes(&self) -> usize {
+        self.steps.iter().flatten().map(EstimatorState::bytes).sum()
+    }
+
+    /// See [`KvCache::seal`](super::KvCache::seal).
+    pub fn seal(&mut self) {
+        self.steps.iter_mut().flatten().for_each(EstimatorState::seal);
     }
 }
 
@@ -78,6 +101,7 @@ impl Solver {
             noise: noise::initial_noise(mel_bins, device),
             guidance: config.inference_cfg_rate,
             block: config.decoder.static_chunk_size,
+            batches: if *device == Device::flex() { 2 } else { 1 },
         }
     }
 
@@ -86,14 +110,15 @@ impl Solver {
         self.noise.clone().narrow(1, first, frames)
     }
 
-    /// States of the estimator before the first frame, one per step.
-    pub fn states(&self, estimator: &Estimator) -> Vec<EstimatorState> {
-        self.steps.iter().map(|_| estimator.state()).collect()
+    /// The state before the first frame, in pages of `page` frames.
+    pub fn state(&self, estimator: &Estimator, page: usize) -> SolverState {
+        let step = vec![estimator.state(page); self.batches];
+        SolverState { steps: vec![step; self.steps.len()] }
     }
 
     /// Mel `[1, frames, mel]` of the frames from the absolute frame `first`.
     ///
-    /// With states, goes on after the frames they have seen. Without, the call is the whole
+    /// With a state, goes on after the frames it has seen. Without, the call is the whole
     /// sequence, under the block-causal mask when `streaming`.
     pub fn solve(
         &self,
@@ -101,19 +126,33 @@ impl Solver {
         condition: Condition,
         first: usize,
         streaming: bool,
-        mut states: Option<&mut [EstimatorState]>,
+        mut state: Option<&mut SolverState>,
     ) -> Tensor<3> {
         let frames = condition.mu.dims()[1];
         let mut x = self.noise(first, frames);
-        let bias = (streaming && states.is_none())
+        let bias = (streaming && state.is_none())
             .then(|| block_causal_bias(frames, self.block, &x.device()));
-        let condition = condition.rows();
+        let conditions = condition.rows().chunk(self.batches, 0);
         for (i, step) in self.steps.iter().enumerate() {
-            let input = Tensor::cat(vec![x.clone().repeat_dim(0, 2), condition.clone()], 2);
-            let state = states.as_deref_mut().map(|s| &mut s[i]);
-            let velocity = estimator.forward(input, &step.time, bias.as_ref(), state);
-            let given = velocity.clone().narrow(0, 0, 1);
-            let dropped = velocity.narrow(0, 1, 1);
+            let velocity = |condition: &Tensor<3>, state: Option<&mut EstimatorState>| {
+                let x = x.clone().repeat_dim(0, condition.dims()[0]);
+                let input = Tensor::cat(vec![x, condition.clone()], 2);
+                estimator.forward(input, &step.time, bias.as_ref(), state)
+            };
+            let mut states: Vec<_> = match state.as_deref_mut() {
+                Some(state) => state.steps[i].iter_mut().map(Some).collect(),
+                None => conditions.iter().map(|_| None).collect(),
+            };
+            let rows = match (conditions.as_slice(), states.as_mut_slice()) {
+                ([both], [state]) => velocity(both, state.take()),
+                (conditions, states) => {
+                    let rows = conditions.par_iter().zip(states);
+                    let rows = rows.map(|(condition, state)| velocity(condition, state.take()));
+                    Tensor::cat(rows.collect(), 0)
+                }
+            };
+            let given = rows.clone().narrow(0, 0, 1);
+            let dropped = rows.narrow(0, 1, 1);
             let guided = given * (1.0 + self.guidance) - dropped * self.guidance;
             x = x + guided * step.length;
         }

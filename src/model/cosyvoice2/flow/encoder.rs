@@ -1,8 +1,10 @@
 //! Upsampling conformer encoder: speech tokens to a condition at the mel frame rate.
 
 use super::attention::RelativeAttention;
-use super::layers::{CausalConv, KvCache, Tail, block_causal_bias};
+use super::cache::{KvCache, block_causal_bias};
+use super::conv::{CausalConv, Tail};
 use crate::model::cosyvoice2::config::FlowConfig;
+use crate::model::nn::activation::silu;
 use crate::model::nn::{LayerNorm, Linear};
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::{Tensor, activation};
@@ -41,6 +43,11 @@ impl EncoderState {
         let keys = self.layers.iter().chain(&self.up_layers).map(KvCache::bytes).sum::<usize>();
         keys + self.look_ahead.bytes() + self.up_layer.bytes()
     }
+
+    /// See [`KvCache::seal`].
+    pub fn seal(&mut self) {
+        self.layers.iter_mut().chain(&mut self.up_layers).for_each(KvCache::seal);
+    }
 }
 
 impl Encoder {
@@ -76,13 +83,13 @@ impl Encoder {
         })
     }
 
-    /// The state before the first token.
-    pub fn state(&self) -> EncoderState {
+    /// The state before the first token, in pages of `page` tokens.
+    pub fn state(&self, page: usize) -> EncoderState {
         EncoderState {
             look_ahead: Tail::default(),
-            layers: vec![KvCache::default(); self.layers.len()],
+            layers: vec![KvCache::new(page); self.layers.len()],
             up_layer: Tail::default(),
-            up_layers: vec![KvCache::default(); self.up_layers.len()],
+            up_layers: vec![KvCache::new(page * UPSAMPLING); self.up_layers.len()],
         }
     }
 
@@ -230,7 +237,7 @@ impl ConformerLayer {
         past: Option<&mut KvCache>,
     ) -> Tensor<3> {
         let x = self.attention.forward(self.norm_attention.forward(x.clone()), bias, past) + x;
-        let hidden = activation::silu(self.w1.forward(self.norm_feed_forward.forward(x.clone())));
+        let hidden = silu(self.w1.forward(self.norm_feed_forward.forward(x.clone())));
         self.w2.forward(hidden) + x
     }
 }

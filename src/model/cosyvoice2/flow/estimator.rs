@@ -1,12 +1,14 @@
 //! Causal conditional estimator of the flow's velocity: a stack of ResNet and Transformer stages
 //! at one resolution.
 
-use super::layers::{CausalConv, KvCache, Tail, attend};
+use super::cache::{KvCache, attend};
+use super::conv::{CausalConv, Tail};
 use super::unsupported;
 use crate::model::cosyvoice2::config::FlowDecoderConfig;
+use crate::model::nn::activation::{gelu, mish, silu};
 use crate::model::nn::{LayerNorm, Linear};
 use crate::model::weights::{Scope, WeightsError};
-use burn::tensor::{Tensor, TensorData, activation};
+use burn::tensor::{Device, Tensor, TensorData};
 
 const EPS: f64 = 1e-5;
 /// Taps of every convolution over time.
@@ -48,6 +50,12 @@ impl EstimatorState {
         let tails = [&self.down_conv, &self.up_conv, &self.final_block];
         stages.sum::<usize>() + tails.into_iter().map(Tail::bytes).sum::<usize>()
     }
+
+    /// See [`KvCache::seal`].
+    pub fn seal(&mut self) {
+        let stages = self.mid.iter_mut().chain([&mut self.down, &mut self.up]);
+        stages.flat_map(|stage| &mut stage.attention).for_each(KvCache::seal);
+    }
 }
 
 /// What the ResNets of all stages add at one solver step, each `[batch, 1, channels]`.
@@ -88,13 +96,13 @@ impl Estimator {
         })
     }
 
-    /// The state before the first frame.
-    pub fn state(&self) -> EstimatorState {
+    /// The state before the first frame, in pages of `page` frames.
+    pub fn state(&self, page: usize) -> EstimatorState {
         EstimatorState {
-            down: self.down.state(),
+            down: self.down.state(page),
             down_conv: Tail::default(),
-            mid: self.mid.iter().map(Stage::state).collect(),
-            up: self.up.state(),
+            mid: self.mid.iter().map(|stage| stage.state(page)).collect(),
+            up: self.up.state(page),
             up_conv: Tail::default(),
             final_block: Tail::default(),
         }
@@ -157,7 +165,7 @@ impl TimeEmbedding {
     }
 
     /// Times in `[0, 1]` to `[times, width]`.
-    pub fn forward(&self, times: &[f32], device: &burn::tensor::Device) -> Tensor<2> {
+    pub fn forward(&self, times: &[f32], device: &Device) -> Tensor<2> {
         let half = self.input / 2;
         let rate = -(10_000f64.ln()) / (half as f64 - 1.0);
         let mut encoded = Vec::with_capacity(times.len() * self.input);
@@ -168,7 +176,7 @@ impl TimeEmbedding {
         }
         let data = TensorData::new(encoded, [times.len(), 2 * half]);
         let hidden = self.linear_1.forward(Tensor::<2>::from_data(data, device));
-        self.linear_2.forward(activation::silu(hidden))
+        self.linear_2.forward(silu(hidden))
     }
 }
 
@@ -210,11 +218,11 @@ impl Stage {
         })
     }
 
-    fn state(&self) -> StageState {
+    fn state(&self, page: usize) -> StageState {
         StageState {
             block1: Tail::default(),
             block2: Tail::default(),
-            attention: vec![KvCache::default(); self.blocks.len()],
+            attention: vec![KvCache::new(page); self.blocks.len()],
         }
     }
 
@@ -348,7 +356,7 @@ impl TransformerBlock {
     ) -> Tensor<3> {
         let x = self.attention(self.norm_attention.forward(x.clone()), bias, past) + x;
         let hidden = self.expand.forward(self.norm_feed_forward.forward(x.clone()));
-        self.contract.forward(activation::gelu(hidden)) + x
+        self.contract.forward(gelu(hidden)) + x
     }
 
     fn attention(
@@ -363,15 +371,15 @@ impl TransformerBlock {
             self.qkv.forward(x).reshape([batch, frames, 3 * heads, self.head_dim]).swap_dims(1, 2);
         let part = |i: usize| split.clone().narrow(1, i * heads, heads);
         let (key, value) = (part(1), part(2));
-        let (key, value) = match past {
-            Some(past) => past.append(key, value),
-            None => (key, value),
+        let runs = match past {
+            Some(past) => past.append(key.transpose(), value),
+            None => vec![(key.transpose(), value)],
         };
-        self.output.forward(attend(part(0).matmul(key.transpose()), bias, value))
+        let score = |key: Tensor<4>| match bias {
+            Some(bias) => part(0).matmul(key) + bias.clone(),
+            None => part(0).matmul(key),
+        };
+        let (scores, values) = runs.into_iter().map(|(key, value)| (score(key), value)).unzip();
+        self.output.forward(attend(scores, values))
     }
-}
-
-/// `x tanh(softplus(x))` (Misra 2019).
-fn mish<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    activation::mish(x)
 }

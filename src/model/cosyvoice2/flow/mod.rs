@@ -5,20 +5,22 @@
 //! once. Both run the same layers.
 
 mod attention;
+mod cache;
 mod cfm;
+mod conv;
 mod encoder;
 mod estimator;
-mod layers;
 mod noise;
 mod state;
 
 pub use attention::distance_encoding;
-pub use cfm::{Condition, Solver, time_schedule};
+pub use cache::{KvCache, block_causal_bias};
+pub use cfm::{Condition, Solver, SolverState, time_schedule};
+pub use conv::{CausalConv, Tail};
 pub use encoder::{ConformerLayer, Embed, Encoder, EncoderState, LookAhead, UPSAMPLING};
 pub use estimator::{
     Block, Estimator, EstimatorState, ResNet, Stage, StepTime, TimeEmbedding, TransformerBlock,
 };
-pub use layers::{CausalConv, KvCache, Tail, block_causal_bias};
 pub use noise::MAX_FRAMES;
 pub use state::FlowState;
 
@@ -206,4 +208,9 @@ fn unsupported(scope: &Scope, reason: &str) -> WeightsError {
         file: scope.weights().path().into(),
         reason: format!("flow: {reason}"),
     }
+}
+
+/// Memory of a tensor in bytes.
+fn tensor_bytes<const D: usize>(tensor: &Tensor<D>) -> usize {
+    tensor.dims().iter().product::<usize>() * tensor.dtype().size()
 }

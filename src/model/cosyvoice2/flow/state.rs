@@ -5,11 +5,13 @@
 //! no mask: within a block everybody sees everything up to the block's end. The result equals the
 //! pass over the whole sequence under the mask.
 
-use super::cfm::Condition;
+use super::cfm::{Condition, SolverState};
 use super::encoder::{EncoderState, UPSAMPLING};
-use super::estimator::EstimatorState;
-use super::{Flow, FlowError, FlowPrompt, noise};
+use super::{Flow, FlowError, FlowPrompt, noise, tensor_bytes};
 use burn::tensor::Tensor;
+
+/// Blocks per page of the caches: few enough to waste little, enough for large products.
+const PAGE_BLOCKS: usize = 4;
 
 /// One session between two hops. Cloning shares the memory until one of the two goes on.
 #[derive(Debug, Clone)]
@@ -23,8 +25,7 @@ pub struct FlowState {
     /// Frames computed so far, the prompt's included.
     frames: usize,
     encoder: EncoderState,
-    /// One per solver step.
-    estimator: Vec<EstimatorState>,
+    solver: SolverState,
     /// Tokens of a block and of its look-ahead.
     block: usize,
     look_ahead: usize,
@@ -44,9 +45,7 @@ impl FlowState {
 
     /// Device memory in bytes. A clone that has not gone on counts what it shares.
     pub fn bytes(&self) -> usize {
-        let steps: usize = self.estimator.iter().map(EstimatorState::bytes).sum();
-        let prompt = self.prompt.dims().iter().product::<usize>() * self.prompt.dtype().size();
-        self.encoder.bytes() + steps + prompt
+        self.encoder.bytes() + self.solver.bytes() + tensor_bytes(&self.prompt)
     }
 }
 
@@ -67,13 +66,16 @@ impl Flow {
             prompt: prompt.mel.clone(),
             pending: Vec::new(),
             frames: 0,
-            encoder: self.encoder.state(),
-            estimator: self.solver.states(&self.estimator),
+            encoder: self.encoder.state(PAGE_BLOCKS * block),
+            solver: self.solver.state(&self.estimator, PAGE_BLOCKS * block * UPSAMPLING),
             block,
             look_ahead: self.look_ahead,
             finished: false,
         };
         self.extend(&mut state, &prompt.tokens, false)?;
+        // So that sessions share what the prompt left, and copy none of it at their first hop.
+        state.encoder.seal();
+        state.solver.seal();
         Ok(state)
     }
 
@@ -129,8 +131,8 @@ impl Flow {
             speaker: state.speaker.clone(),
             mu,
         };
-        let states = Some(state.estimator.as_mut_slice());
-        let mel = self.solver.solve(&self.estimator, condition, first, true, states);
+        let past = Some(&mut state.solver);
+        let mel = self.solver.solve(&self.estimator, condition, first, true, past);
         state.frames += frames;
         let of_prompt = state.prompt.dims()[1].saturating_sub(first).min(frames);
         (of_prompt < frames).then(|| mel.narrow(1, of_prompt, frames - of_prompt).swap_dims(1, 2))
