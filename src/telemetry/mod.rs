@@ -1,1 +1,2 @@
 //! Logs and metrics.
+pub mod memory;
