@@ -53,11 +53,13 @@ impl Feed {
     /// Adds text of a stream, made of whole words.
     pub fn append(&mut self, text: &str, encode: impl Fn(&str) -> Vec<u32>) {
         for sentence in sentences(text) {
-            let tokens = encode(sentence.text);
-            if self.last_len + tokens.len() > MAX_SEGMENT_TOKENS {
-                self.end_segment();
+            for piece in pieces(sentence.text, &encode) {
+                let tokens = encode(piece);
+                if self.last_len + tokens.len() > MAX_SEGMENT_TOKENS {
+                    self.end_segment();
+                }
+                self.add(tokens, text::is_only_punctuation(piece.trim()));
             }
-            self.add(tokens, text::is_only_punctuation(sentence.text.trim()));
             if sentence.ends && self.last_len >= MIN_SEGMENT_TOKENS {
                 self.end_segment();
             }
@@ -150,6 +152,25 @@ fn sentences(text: &str) -> Vec<Sentence<'_>> {
     out
 }
 
+/// Halves a text, at white space where there is some near the middle, until every part fits into
+/// a segment.
+fn pieces<'a>(text: &'a str, encode: &impl Fn(&str) -> Vec<u32>) -> Vec<&'a str> {
+    if text.chars().nth(1).is_none() || encode(text).len() <= MAX_SEGMENT_TOKENS / 2 {
+        return vec![text];
+    }
+    let middle = text.len() / 2;
+    let boundaries = text.char_indices().skip(1);
+    let nearest = |spaces_only: bool| {
+        let fits = |c: &(usize, char)| !spaces_only || c.1.is_whitespace();
+        boundaries.clone().filter(fits).map(|(i, _)| i).min_by_key(|i| i.abs_diff(middle))
+    };
+    let Some(cut) = nearest(true).or_else(|| nearest(false)) else { return vec![text] };
+    let (head, tail) = text.split_at(cut);
+    let mut parts = pieces(head, encode);
+    parts.extend(pieces(tail, encode));
+    parts
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,6 +220,19 @@ mod tests {
         assert!(
             drain(&mut feed).iter().all(|s| s.len() <= MAX_SEGMENT_TOKENS && s.ends_with("word"))
         );
+    }
+
+    /// A client may send its whole limit in one frame, with or without spaces.
+    #[test]
+    fn one_long_fragment_is_cut_too() {
+        for text in ["many words ".repeat(90), "x".repeat(1000), "长".repeat(1000)] {
+            let mut feed = Feed::default();
+            feed.append(&text, encode);
+            feed.close();
+            let segments = drain(&mut feed);
+            assert!(segments.iter().all(|s| s.chars().count() <= MAX_SEGMENT_TOKENS));
+            assert_eq!(segments.concat(), text);
+        }
     }
 
     #[test]

@@ -10,8 +10,8 @@ use crate::text::TextStream;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{self, error::TrySendError};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What a step did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,26 +51,13 @@ pub(super) struct SessionState {
 }
 
 impl SessionState {
+    /// A request that has been admitted.
     pub fn new(submission: Submission) -> Self {
         let Submission { request, submitted, text, events, place } = submission;
         Self {
-            text_open: matches!(request.text, TextInput::Stream),
-            request,
-            started: Instant::now(),
             queued: submitted.elapsed(),
             place: Some(place),
-            text,
-            events,
-            outbox: VecDeque::new(),
-            blocked_since: None,
-            inbox: VecDeque::new(),
-            stream: TextStream::new(),
-            last_text: Instant::now(),
-            voice: None,
-            feed: Feed::default(),
-            generation: None,
-            summary: Summary::default(),
-            finished: false,
+            ..Self::bare(request, text, events)
         }
     }
 
@@ -78,7 +65,6 @@ impl SessionState {
     pub fn warm_up() -> (Self, mpsc::Receiver<AudioEvent>) {
         let (_, text) = mpsc::channel(1);
         let (events, receiver) = mpsc::channel(64);
-        let place = Arc::new(Semaphore::new(1)).try_acquire_owned();
         let request = SpeakRequest {
             id: "warm-up".into(),
             voice: VoiceSource::Named(DEFAULT_VOICE.into()),
@@ -86,17 +72,35 @@ impl SessionState {
             speed: 1.0,
             seed: Some(0),
         };
-        let session = Self {
+        (Self::bare(request, text, events), receiver)
+    }
+
+    /// A session that holds no place.
+    fn bare(
+        request: SpeakRequest,
+        text: mpsc::Receiver<TextEvent>,
+        events: mpsc::Sender<AudioEvent>,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            text_open: matches!(request.text, TextInput::Stream),
+            request,
+            started: now,
+            queued: Duration::ZERO,
             place: None,
-            ..Self::new(Submission {
-                request,
-                submitted: Instant::now(),
-                text,
-                events,
-                place: place.unwrap_or_else(|_| unreachable!("a fresh semaphore has its permit")),
-            })
-        };
-        (session, receiver)
+            text,
+            events,
+            outbox: VecDeque::new(),
+            blocked_since: None,
+            inbox: VecDeque::new(),
+            stream: TextStream::new(),
+            last_text: now,
+            voice: None,
+            feed: Feed::default(),
+            generation: None,
+            summary: Summary::default(),
+            finished: false,
+        }
     }
 
     /// Whether the session holds one of the handle's places.

@@ -94,8 +94,7 @@ impl Engine {
     /// Makes the default voice ready and runs every part of the model once, so that the first
     /// client does not pay for it.
     fn warm_up(&mut self) {
-        let (session, submission) = SessionState::warm_up();
-        let mut events = submission;
+        let (session, mut events) = SessionState::warm_up();
         self.sessions.push(session);
         while !self.sessions.is_empty() {
             self.step_all();
