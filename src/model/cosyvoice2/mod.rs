@@ -4,3 +4,4 @@ pub mod config;
 pub mod decode;
 pub mod llm;
 pub mod sampling;
+pub mod tokenizer;
