@@ -121,8 +121,8 @@ struct Actor {
     room: Room,
     /// The prompt that is being decoded, and how many bytes of it.
     decoding: Option<(usize, BoxFuture<'static, Result<Arc<Clip>, ApiError>>)>,
-    /// The prompt as decoded from so many bytes.
-    clip: Option<(usize, Arc<Clip>)>,
+    /// The prompt as far as it came, decoded.
+    clip: Option<Arc<Clip>>,
     speech: Option<Speech>,
     /// Where text goes. None before the speech begins, and when no more is wanted.
     text: Option<mpsc::Sender<TextEvent>>,
@@ -292,7 +292,7 @@ impl Actor {
         let voice = match &init.voice {
             Voice::Named(name) => VoiceSource::Named(name.clone()),
             Voice::Prompt(text) => match &self.clip {
-                Some((_, clip)) => VoiceSource::Prompt { audio: clip.clone(), text: text.clone() },
+                Some(clip) => VoiceSource::Prompt { audio: clip.clone(), text: text.clone() },
                 None => {
                     if self.decoding.is_none() {
                         let prompt = self.protocol.take_prompt();
@@ -317,6 +317,7 @@ impl Actor {
         let (speech, text) = Speech::begin(&self.app, account, request, encoder, since)?;
         self.speech = Some(speech);
         self.text = Some(text);
+        self.room = self.app.uploads.room();
         Ok(())
     }
 
@@ -329,7 +330,7 @@ impl Actor {
         let Some((bytes, _)) = self.decoding.take() else { return Ok(()) };
         // More of the prompt came meanwhile: what was decoded was not all of it.
         if bytes == self.protocol.prompt_bytes() {
-            self.clip = Some((bytes, result?));
+            self.clip = Some(result?);
         }
         self.open()
     }
