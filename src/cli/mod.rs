@@ -5,7 +5,7 @@
 mod bench;
 mod check;
 mod say;
-//mod serve;
+mod serve;
 mod setup;
 mod tokens;
 
@@ -31,7 +31,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage.";
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve speech over HTTP and WebSocket
-    //Serve(serve::ServeArgs),
+    Serve(serve::ServeArgs),
     /// Speak a text into a WAV file or to standard output
     Say(say::SayArgs),
     /// Load a model directory and report every tensor found, missing or unused
@@ -62,7 +62,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// Runs the command that the process arguments name.
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        //Command::Serve(args) => serve::run(args),
+        Command::Serve(args) => serve::run(args),
         Command::Say(args) => say::run(args),
         Command::Check(args) => check::run(args),
         Command::Tokens(args) => tokens::run(args),

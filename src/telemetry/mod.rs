@@ -1,2 +1,6 @@
 //! Logs and metrics.
-pub mod memory;
+
+mod logs;
+pub mod metrics;
+
+pub use logs::{LogError, init};
