@@ -10,6 +10,8 @@ const F0: f32 = 1e-3;
 /// Phases of up to 1e4 rad in f32.
 const SOURCE: f32 = 3e-4;
 const DECODE: f32 = 1e-5;
+/// Activations inside the decoder, which reach tens where samples stay below one.
+const STAGE: f32 = 1e-4;
 /// A whole call, which inherits the source's error.
 const WAV: f32 = 3e-3;
 
@@ -60,24 +62,24 @@ fn golden_hift_decoder() {
         golden.check("source_stft_imag", spectrum.clone().narrow(1, bins, bins), DECODE);
 
         let x = decoder.pre(mel.clone());
-        golden.check("conv_pre_out", x.clone(), DECODE);
+        golden.check("conv_pre_out", x.clone(), STAGE);
         let stage = &decoder.stages()[0];
         let up = stage.upsample(x.clone());
-        golden.check("up0_out", up.clone(), DECODE);
+        golden.check("up0_out", up.clone(), STAGE);
         let down = stage.source_down(spectrum.clone());
-        golden.check("source_down0_out", down.clone(), DECODE);
+        golden.check("source_down0_out", down.clone(), STAGE);
         let down = stage.source_resblock().forward(down);
-        golden.check("source_res0_out", down.clone(), DECODE);
+        golden.check("source_res0_out", down.clone(), STAGE);
         // The original adds the other blocks' outputs to the first one's in place, so what was
         // recorded is the sum of all of them.
         let input = up + down;
         let outputs = stage.resblocks().iter().map(|block| block.forward(input.clone()));
         let sum = outputs.reduce(|sum, y| sum + y).expect("a residual block");
-        golden.check("resblock0_out", sum.clone(), DECODE);
+        golden.check("resblock0_out", sum.clone(), STAGE);
         let mean = sum / stage.resblocks().len() as f64;
         let difference = mean - stage.forward(x, spectrum.clone());
-        assert!(difference.abs().max().into_scalar::<f32>() <= DECODE);
-        golden.check("conv_post_out", decoder.forward(mel.clone(), spectrum), DECODE);
+        assert!(difference.abs().max().into_scalar::<f32>() <= STAGE);
+        golden.check("conv_post_out", decoder.forward(mel.clone(), spectrum), STAGE);
         golden.check("wav_decode", hift.decode(mel, source), DECODE);
     });
 }

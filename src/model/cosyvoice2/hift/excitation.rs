@@ -117,3 +117,122 @@ fn scatter(mut x: u64) -> u64 {
     x = (x ^ (x >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     x ^ (x >> 33)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FRAME: usize = 480;
+
+    fn source() -> HarmonicSource {
+        HarmonicSource {
+            mix: vec![0.9, -0.5, 0.3],
+            bias: 0.01,
+            frame: FRAME,
+            sample_rate: 24_000.0,
+            sine_amplitude: 0.1,
+            voiced_noise: 0.003,
+            voiced_threshold: 10.0,
+        }
+    }
+
+    /// A voice that rises, stops and starts again.
+    fn f0(frames: usize) -> Vec<f32> {
+        let hertz = |j: usize| if j % 11 > 8 { 0.0 } else { 110.0 + 7.3 * (j % 23) as f32 };
+        (0..frames).map(hertz).collect()
+    }
+
+    fn worst(a: &[f32], b: &[f32]) -> f32 {
+        assert_eq!(a.len(), b.len());
+        a.iter().zip(b).fold(0.0, |worst, (a, b)| (a - b).abs().max(worst))
+    }
+
+    /// One call is the original's formula, with the sample's normal number spread over the
+    /// harmonics so that their mix gives it back.
+    #[test]
+    fn one_call_is_the_original() {
+        let (source, f0) = (source(), f0(40));
+        let mut at = Excitation::new(&source, 3);
+        let got = at.signal(&source, &f0, true);
+        let mut noise = Vec::new();
+        for f0 in f0.chunks(1) {
+            let mut normals = vec![0.0; FRAME];
+            at.normals(&mut normals);
+            let spread = |x: &f32| source.mix.iter().map(|w| x * w / at.noise_gain).collect();
+            noise.extend(normals.iter().flat_map::<Vec<f32>, _>(spread));
+            at.advance(&source, f0);
+        }
+        let error = worst(&got, &source.signal(&f0, &noise));
+        assert!(error < 1e-4, "{error}");
+    }
+
+    /// Calls that go back over known frames make the same samples; only the last half frame of a
+    /// call, whose right neighbour it does not know, may differ.
+    #[test]
+    fn calls_continue() {
+        let (source, f0) = (source(), f0(60));
+        let whole = Excitation::new(&source, 3).signal(&source, &f0, true);
+        let mut at = Excitation::new(&source, 3);
+        for (start, end) in [(0, 1), (0, 13), (5, 30), (22, 60)] {
+            at.advance(&source, &f0[at.frame..start]);
+            let got = at.signal(&source, &f0[start..end], end == 60);
+            let known = if end == 60 { got.len() } else { got.len() - FRAME / 2 };
+            let error = worst(&got[..known], &whole[start * FRAME..][..known]);
+            assert!(error < 1e-6, "{start}..{end}: {error}");
+        }
+    }
+
+    /// The tone runs on through the last half frame of a call that is not the last one.
+    #[test]
+    fn an_open_end_runs_on() {
+        let (source, f0) = (source(), vec![150.0; 20]);
+        let at = Excitation::new(&source, 3);
+        let (part, whole) = (at.signal(&source, &f0[..9], false), at.signal(&source, &f0, true));
+        let error = worst(&part, &whole[..part.len()]);
+        assert!(error < 1e-6, "{error}");
+    }
+
+    /// Normal numbers: mean 0, variance 1, a fourth moment of 3, and no relation between samples,
+    /// frames or seeds.
+    #[test]
+    fn noise_is_white_and_normal() {
+        let draw = |seed, frame| {
+            let at = Excitation { frame, ..Excitation::new(&source(), seed) };
+            let mut noise = vec![0.0; FRAME];
+            at.normals(&mut noise);
+            noise
+        };
+        let many = |seed, first| -> Vec<f32> {
+            (first..first + 200).flat_map(|j| draw(seed, j)).collect()
+        };
+        let noise = many(5, 0);
+        assert_eq!(noise, many(5, 0));
+        let mean = |f: &dyn Fn(usize) -> f32| {
+            (0..noise.len() - FRAME).map(|i| f64::from(f(i))).sum::<f64>()
+                / (noise.len() - FRAME) as f64
+        };
+        let (seeds, frames) = (many(6, 0), many(5, 1));
+        let moments = [
+            (mean(&|i| noise[i]), 0.0),
+            (mean(&|i| noise[i].powi(2)), 1.0),
+            (mean(&|i| noise[i].powi(4)), 3.0),
+            (mean(&|i| noise[i] * noise[i + 1]), 0.0),
+            (mean(&|i| noise[i] * noise[i + FRAME]), 0.0),
+            (mean(&|i| noise[i] * seeds[i]), 0.0),
+            (mean(&|i| noise[i] * frames[i]), 0.0),
+        ];
+        for (i, (got, want)) in moments.iter().enumerate() {
+            assert!((got - want).abs() < 0.1, "moment {i}: {got}, not {want}");
+        }
+        assert!(noise.iter().all(|x| x.is_finite()));
+    }
+
+    /// A predictor gone wrong makes noise, not NaN.
+    #[test]
+    fn f0_that_is_no_number_is_unvoiced() {
+        let source = source();
+        let f0 = [f32::NAN, f32::INFINITY, 120.0, f32::NEG_INFINITY];
+        let signal = Excitation::new(&source, 1).signal(&source, &f0, false);
+        assert!(signal.iter().all(|x| x.is_finite()));
+    }
+}

@@ -6,11 +6,20 @@ use super::f0::F0_CONTEXT;
 use burn::tensor::Tensor;
 use std::f32::consts::PI;
 
-/// Frames whose samples are held back until the next hop, to be faded into that hop's version.
+/// Frames whose samples are held back until the next hop, which decodes them with their right
+/// neighbours known.
 pub(super) const OVERLAP: usize = 8;
 
-/// Frames before the new ones that a call decodes again; the last [`OVERLAP`] of them fade.
-const CONTEXT: usize = 16;
+/// Frames over which a hop fades in, from the first of the overlap. The previous hop's version gets
+/// worse towards its end, so the fade leaves the rest of the overlap to the new one: on the bundled
+/// voice the worst seam differs from a single call's samples by -50 dB, by -32 dB with a fade over
+/// the whole overlap, and by -44 dB over only one frame.
+const FADE: usize = 4;
+
+/// Frames before the new ones that a call decodes again. With no more than the overlap, the fade
+/// would begin where the decoder sees zeros on its left: -30 dB at the worst seam with 8 frames,
+/// -44 with 10, -50 with 12, -52 with 16.
+const CONTEXT: usize = 12;
 
 /// The vocoder's state over one utterance.
 ///
@@ -18,9 +27,9 @@ const CONTEXT: usize = 16;
 /// were not heard fade in over the previous call's last ones. The halves of the fade sum to one and
 /// both sides hear the same harmonics at the same phase in the same noise, so nothing of the level
 /// is lost. They differ by what the networks see of the neighbourhood: the previous call knew no
-/// frames to the right of its end, this one knows [`CONTEXT`] to the left.
+/// frames to the right of its end, this one knows few to the left.
 ///
-/// `frame * (OVERLAP + frames of a hop)` samples are the most that are held at a time.
+/// Samples of at most 8 frames are held.
 #[derive(Debug, Clone)]
 pub struct VocoderStream {
     hift: Hift,
@@ -83,7 +92,8 @@ impl VocoderStream {
         let mut wav = wav[wav.len() - new - self.held.len()..].to_vec();
         let keep = if last { 0 } else { wav.len().min(OVERLAP * self.hift.frame()) };
         let ready = wav.len() - keep;
-        fade_in(&mut wav[..ready], &self.held);
+        let fade = ready.min(FADE * self.hift.frame()).min(self.held.len());
+        fade_in(&mut wav[..fade], &self.held[..fade]);
         self.held = wav.split_off(ready);
 
         let again = decoded.min(self.context);
@@ -95,12 +105,31 @@ impl VocoderStream {
     }
 }
 
-/// Fades `new` in and `old` out over their common length, by a raised cosine. What of `old`
-/// exceeds `new` is dropped: `new` goes on after its end.
+/// Fades `new` in and `old` out, both of one length, by a raised cosine.
 fn fade_in(new: &mut [f32], old: &[f32]) {
-    let length = new.len().min(old.len());
+    let length = new.len() as f32;
     for (i, (new, old)) in new.iter_mut().zip(old).enumerate() {
-        let weight = 0.5 - 0.5 * (PI * (i as f32 + 0.5) / length as f32).cos();
+        let weight = 0.5 - 0.5 * (PI * (i as f32 + 0.5) / length).cos();
         *new = old + weight * (*new - old);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where both versions agree the fade changes nothing, and it has no step at its ends.
+    #[test]
+    fn fade_keeps_what_agrees() {
+        let signal: Vec<f32> = (0..960).map(|i| (i as f32 * 0.1).sin()).collect();
+        let mut new = signal.clone();
+        fade_in(&mut new, &signal);
+        assert_eq!(new, signal);
+        let mut new = vec![1.0; 960];
+        fade_in(&mut new, &[0.0; 960]);
+        assert!(new[0] < 1e-5 && new[959] > 1.0 - 1e-5);
+        for (rising, falling) in new.iter().zip(new.iter().rev()) {
+            assert!((rising + falling - 1.0).abs() < 1e-6);
+        }
     }
 }
