@@ -6,18 +6,21 @@
 //! weight norm folded.
 
 mod decoder;
+mod excitation;
 mod f0;
+mod original;
 mod resblock;
 mod source;
 mod stft;
 mod stream;
-pub use stream::VocoderStream;
 
 pub use decoder::{Decoder, Stage};
 pub use f0::F0Predictor;
+pub use original::{OriginalStream, cross_fade, fade_window};
 pub use resblock::ResBlock;
 pub use source::HarmonicSource;
 pub use stft::Stft;
+pub use stream::VocoderStream;
 
 use super::config::HiftConfig;
 use crate::model::weights::{Scope, WeightsError};
@@ -197,5 +200,7 @@ fn check(config: &HiftConfig) -> Result<(), String> {
         istft.hop_len > 0 && istft.n_fft >= 2 * istft.hop_len && istft.n_fft % 2 == 0,
         "`istft_params` need an even `n_fft` of at least two hops",
     )?;
+    let frame = config.upsample_rates.iter().product::<usize>() * istft.hop_len;
+    require(2 * frame > istft.n_fft, "a frame is shorter than half of `n_fft`")?;
     require(config.sampling_rate > 0, "`sampling_rate` is 0")
 }
