@@ -121,6 +121,7 @@ impl Asked {
             id: account.id.0.to_string(),
             voice: self.voice,
             text: TextInput::Whole(self.text),
+            streaming: self.stream,
             speed: self.speed,
             seed: self.seed,
         };

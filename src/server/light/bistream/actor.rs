@@ -310,6 +310,7 @@ impl Actor {
             id: account.id.0.to_string(),
             voice,
             text: TextInput::Stream,
+            streaming: true,
             speed: 1.0,
             seed: init.seed,
         };
