@@ -16,7 +16,7 @@ pub mod wav;
 
 pub use decode::{DecodeError, decode};
 pub use filterbank::Filterbank;
-pub use prompt::{PromptError, check_prompt};
+pub use prompt::{PromptError, check_prompt, decode_prompt};
 pub use resample::resample;
 pub use spectrum::Frames;
 pub use stream_resample::{RateError, StreamResampler};

@@ -1,6 +1,6 @@
 //! What a recording must be to serve as a voice prompt.
 
-use super::Clip;
+use super::{Clip, DecodeError, decode};
 
 /// Shortest prompt, in seconds.
 pub const MIN_SECONDS: f64 = 0.5;
@@ -20,6 +20,19 @@ pub enum PromptError {
     TooLong { seconds: f64 },
     #[error("the prompt audio is silent")]
     Silent,
+    #[error("the prompt {0}")]
+    Decode(#[from] DecodeError),
+}
+
+/// Decodes a recording that is to serve as a prompt.
+///
+/// # Errors
+/// [`PromptError`]: it cannot be decoded, or breaks a rule of [`check_prompt`].
+pub fn decode_prompt(bytes: &[u8]) -> Result<Clip, PromptError> {
+    // A little more than the limit, so that a recording just over it can be told its length.
+    let clip = decode(bytes, 10.0 * MAX_SECONDS)?;
+    check_prompt(&clip)?;
+    Ok(clip)
 }
 
 /// Whether a voice can be taken from the clip.

@@ -22,4 +22,4 @@ mod socket;
 mod speech;
 mod upload;
 
-pub use run::{check, run};
+pub use run::run;

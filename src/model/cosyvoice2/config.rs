@@ -218,7 +218,7 @@ impl Default for HiftConfig {
             nb_harmonics: 8,
             upsample_rates: vec![8, 5, 3],
             upsample_kernel_sizes: vec![16, 11, 7],
-            istft_params: IstftConfig { n_fft: 16, hop_len: 4 },
+            istft_params: IstftConfig::default(),
             resblock_kernel_sizes: vec![3, 7, 11],
             resblock_dilation_sizes: dilations.clone(),
             source_resblock_kernel_sizes: vec![7, 7, 11],
@@ -237,13 +237,20 @@ impl Default for HiftConfig {
 
 /// The vocoder's short-time Fourier transform.
 #[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(default)]
 pub struct IstftConfig {
     pub n_fft: usize,
     pub hop_len: usize,
 }
 
+impl Default for IstftConfig {
+    fn default() -> Self {
+        Self { n_fft: 16, hop_len: 4 }
+    }
+}
+
 /// S3 speech tokenizer v2.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct SpeechTokenizerConfig {
     pub n_mels: usize,
@@ -259,7 +266,7 @@ impl Default for SpeechTokenizerConfig {
 }
 
 /// CAM++ speaker encoder.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct CampplusConfig {
     pub growth_rate: usize,

@@ -169,3 +169,55 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     bytes.get(at..)?.first_chunk().map(|b| u64::from_le_bytes(*b))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Archive;
+
+    /// Archives of 4 GiB and more keep sizes and offsets in zip64 records. This one is small but
+    /// written like them.
+    #[test]
+    fn reads_zip64_records() {
+        let content = b"content";
+        let mut file = vec![b'.'; 100];
+        let local_header = file.len() as u64;
+        file.extend(b"PK\x03\x04");
+        file.extend([0; 22]);
+        file.extend([1, 0, 3, 0]);
+        file.extend(b"n...");
+        file.extend(content);
+        let directory = file.len() as u64;
+        file.extend(b"PK\x01\x02");
+        file.extend([0; 16]);
+        file.extend([0xff; 8]);
+        file.extend([1, 0, 33, 0]);
+        file.extend([0; 10]);
+        file.extend([0xff; 4]);
+        file.extend(b"n");
+        // Some other field, then zip64: size, compressed size, offset.
+        file.extend([9, 9, 1, 0, 0]);
+        file.extend([1, 0, 24, 0]);
+        file.extend(
+            [content.len() as u64, content.len() as u64, local_header]
+                .map(u64::to_le_bytes)
+                .concat(),
+        );
+        let end = file.len() as u64;
+        file.extend(b"PK\x06\x06");
+        file.extend([0; 28]);
+        file.extend([1, end - directory, directory].map(u64::to_le_bytes).concat());
+        file.extend(b"PK\x06\x07");
+        file.extend([0; 4]);
+        file.extend(end.to_le_bytes());
+        file.extend([0; 4]);
+        file.extend(b"PK\x05\x06");
+        file.extend([0xff; 16]);
+        file.extend([0; 2]);
+
+        let archive = Archive::read(&file).expect("a sound file");
+        assert_eq!(archive.content("n"), Ok(&content[..]));
+        for length in 0..file.len() {
+            assert!(Archive::read(&file[..length]).is_err(), "cut to {length}");
+        }
+    }
+}

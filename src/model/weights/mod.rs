@@ -6,13 +6,16 @@
 //! a [`Scope`]; whatever nobody asked for is listed by [`Weights::unused`].
 //!
 //! Weight files come from outside and are not trusted: a malformed one gives a [`WeightsError`],
-//! runs nothing and cannot make the reader allocate more than its size calls for.
+//! runs nothing and makes the reader allocate at most in proportion to its size.
 
 mod archive;
 mod error;
+pub mod onnx;
 mod pickle;
+mod protobuf;
 mod pytorch;
 mod safetensors;
+mod state_dict;
 mod tensor_data;
 mod weight_norm;
 
@@ -29,6 +32,8 @@ pub struct Weights {
     path: PathBuf,
     tensors: BTreeMap<String, TensorSource>,
     used: Mutex<BTreeSet<String>>,
+    /// Set by [`Self::tolerant`]: what would have been errors.
+    problems: Option<Mutex<Vec<WeightsError>>>,
 }
 
 impl Weights {
@@ -40,6 +45,7 @@ impl Weights {
         let mut tensors = match path.extension().and_then(|e| e.to_str()) {
             Some("safetensors") => safetensors::read(path)?,
             Some("pt" | "pth") => pytorch::read(path)?,
+            Some("onnx") => return Ok(onnx::Graph::open(path)?.weights()),
             _ => return Err(WeightsError::UnknownFormat { file: path.into() }),
         };
         weight_norm::fold(path, &mut tensors)?;
@@ -60,7 +66,20 @@ impl Weights {
     }
 
     pub(crate) fn from_tensors(path: &Path, tensors: BTreeMap<String, TensorSource>) -> Self {
-        Self { path: path.into(), tensors, used: Mutex::default() }
+        Self { path: path.into(), tensors, used: Mutex::default(), problems: None }
+    }
+
+    /// From here on a tensor that is missing or wrong reads as zeros and is noted among
+    /// [`Self::problems`], so that one pass over a component finds all of them.
+    pub fn tolerant(mut self) -> Self {
+        self.problems = Some(Mutex::default());
+        self
+    }
+
+    /// What a [`Self::tolerant`] reading found wrong, in the order it was asked for.
+    pub fn problems(self) -> Vec<WeightsError> {
+        let problems = self.problems.unwrap_or_default();
+        problems.into_inner().unwrap_or_else(|e| e.into_inner())
     }
 
     /// Renames all tensors, for files that put their components under names of their own.
@@ -99,6 +118,16 @@ impl Weights {
 
     /// Values in f32 of a tensor that must have exactly `shape`.
     pub fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
+        self.read(name, shape).or_else(|error| match &self.problems {
+            Some(problems) => {
+                problems.lock().unwrap_or_else(|e| e.into_inner()).push(error);
+                Ok(vec![0.0; shape.iter().product()])
+            }
+            None => Err(error),
+        })
+    }
+
+    fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
         let source = self.tensors.get(name).ok_or_else(|| WeightsError::Missing {
             file: self.path.clone(),
             tensor: name.into(),
@@ -118,6 +147,12 @@ impl Weights {
             tensor: name.into(),
             reason,
         })
+    }
+
+    /// Tensors that a component has asked for, with their shapes.
+    pub fn used(&self) -> Vec<(String, Vec<usize>)> {
+        let used = self.used.lock().unwrap_or_else(|e| e.into_inner());
+        used.iter().filter_map(|name| Some((name.clone(), self.shape(name)?.to_vec()))).collect()
     }
 
     /// Tensors of the file that no component has asked for.

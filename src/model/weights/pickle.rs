@@ -1,4 +1,4 @@
-//! Reads the pickle of a state dict, as data: nothing in it is ever executed.
+//! Python's pickle, as data: nothing in it is ever executed.
 //!
 //! Of Python's pickle machine this knows the opcodes that protocol 2 uses for dicts, tuples,
 //! strings and numbers, and of Python's names those in [`Global::find`]. Anything else is an
@@ -6,35 +6,12 @@
 //! opcode costs a bounded amount of memory however often a value is shared, and nothing recurses.
 
 use super::tensor_data::StoredType;
-use std::collections::{HashMap, HashSet};
-
-/// Longest tensor name.
-const MAX_NAME: usize = 1024;
-/// Keys under which checkpoints of a training run keep the state dict.
-const NESTED_UNDER: [&str; 3] = ["state_dict", "model", "generator"];
-/// Most dimensions of a tensor.
-const MAX_RANK: usize = 8;
-
-/// A tensor as the pickle describes it: a strided view of a storage. Nothing is checked against
-/// the storage yet.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct PickledTensor<'p> {
-    /// Name of the storage's entry below `data/`.
-    pub storage: &'p str,
-    pub dtype: StoredType,
-    /// Elements of the storage.
-    pub storage_len: usize,
-    /// Element of the storage where the view starts.
-    pub offset: usize,
-    pub shape: Vec<usize>,
-    /// Elements between neighbours, for each dimension.
-    pub strides: Vec<usize>,
-}
+use std::collections::HashMap;
 
 /// Index of a value in the arena.
-type Id = usize;
+pub(super) type Id = usize;
 
-enum Value<'p> {
+pub(super) enum Value<'p> {
     /// Something a weight file may hold beside tensors: `None`, floats, lists.
     Other,
     Int(i64),
@@ -53,7 +30,7 @@ enum Value<'p> {
 
 /// The Python names that a state dict needs.
 #[derive(Clone, Copy)]
-enum Global {
+pub(super) enum Global {
     OrderedDict,
     RebuildTensor,
     RebuildParameter,
@@ -78,36 +55,18 @@ impl Global {
     }
 }
 
-/// Why a pickle is refused, and the tensor concerned where one is.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct PickleError {
-    pub tensor: Option<String>,
-    pub reason: String,
-}
-
-impl From<String> for PickleError {
-    fn from(reason: String) -> Self {
-        Self { tensor: None, reason }
-    }
-}
-
-/// The tensors of a pickled state dict, by name: of the dict itself, or of a dict in it that holds
-/// tensors: the only one, or the first of [`NESTED_UNDER`]. Other values beside them, such as a step counter, are
-/// passed over. A name given twice means its last tensor, as in Python.
-pub(super) fn state_dict(pickle: &[u8]) -> Result<HashMap<&str, PickledTensor<'_>>, PickleError> {
+/// Runs a pickle to its end. Returns the machine, which holds all values, and the result's index.
+pub(super) fn run(pickle: &[u8]) -> Result<(Machine<'_>, Id), String> {
     let mut machine = Machine::default();
     let mut input = Input { bytes: pickle, at: 0 };
-    let root = loop {
+    loop {
         let start = input.at;
         match machine.step(&mut input) {
             Ok(None) => {}
-            Ok(Some(root)) => break root,
-            Err(reason) => return Err(format!("data.pkl, byte {start}: {reason}").into()),
+            Ok(Some(result)) => return Ok((machine, result)),
+            Err(reason) => return Err(format!("data.pkl, byte {start}: {reason}")),
         }
-    };
-    let root = machine.dict(root).ok_or("data.pkl does not hold a dict".to_owned())?;
-    let dict = if machine.has_tensors(root) { root } else { machine.nested(root)? };
-    dict.iter().filter_map(|(key, value)| machine.entry(*key, *value).transpose()).collect()
+    }
 }
 
 struct Input<'p> {
@@ -152,7 +111,7 @@ impl<'p> Input<'p> {
 
 /// Pickle's stack machine.
 #[derive(Default)]
-struct Machine<'p> {
+pub(super) struct Machine<'p> {
     values: Vec<Value<'p>>,
     stack: Vec<Id>,
     /// Heights of the stack at open marks.
@@ -363,113 +322,23 @@ impl<'p> Machine<'p> {
         }
     }
 
-    fn get(&self, id: Id) -> Option<&Value<'p>> {
+    pub(super) fn get(&self, id: Id) -> Option<&Value<'p>> {
         self.values.get(id)
     }
 
-    fn dict(&self, id: Id) -> Option<&[(Id, Id)]> {
+    pub(super) fn dict(&self, id: Id) -> Option<&[(Id, Id)]> {
         match self.get(id) {
             Some(Value::Dict(entries)) => Some(entries),
             _ => None,
         }
     }
 
-    fn tuple(&self, id: Id) -> Option<&[Id]> {
+    pub(super) fn tuple(&self, id: Id) -> Option<&[Id]> {
         match self.get(id) {
             Some(Value::Tuple(items)) => Some(items),
             _ => None,
         }
     }
-
-    fn has_tensors(&self, dict: &[(Id, Id)]) -> bool {
-        dict.iter().any(|(_, value)| matches!(self.get(*value), Some(Value::Tensor(_))))
-    }
-
-    /// The dict among the values of `root` that is the state dict.
-    fn nested(&self, root: &[(Id, Id)]) -> Result<&[(Id, Id)], String> {
-        // Each once, however often it is referred to: the search takes no longer than the pickle.
-        let mut seen = HashSet::new();
-        let dicts: Vec<(Id, &[(Id, Id)])> = root
-            .iter()
-            .filter(|(_, value)| seen.insert(*value))
-            .filter_map(|(key, value)| Some((*key, self.dict(*value)?)))
-            .filter(|(_, dict)| self.has_tensors(dict))
-            .collect();
-        if let [(_, dict)] = dicts[..] {
-            return Ok(dict);
-        }
-        let known = NESTED_UNDER.iter().find_map(|name| {
-            dicts.iter().find(|(key, _)| matches!(self.get(*key), Some(Value::Str(s)) if s == name))
-        });
-        match known {
-            Some((_, dict)) => Ok(dict),
-            None => Err(format!(
-                "the pickled dict holds no tensors, and {} dicts of tensors",
-                dicts.len()
-            )),
-        }
-    }
-
-    /// Name and tensor of a dict entry; `None` if the value is not a tensor.
-    fn entry(
-        &self,
-        key: Id,
-        value: Id,
-    ) -> Result<Option<(&'p str, PickledTensor<'p>)>, PickleError> {
-        let Some(Value::Tensor(arguments)) = self.get(value) else { return Ok(None) };
-        let Some(Value::Str(name)) = self.get(key) else {
-            return Err("the name of a tensor is not a string".to_owned().into());
-        };
-        if name.len() > MAX_NAME {
-            return Err(format!("the name of a tensor has {} bytes", name.len()).into());
-        }
-        match self.tensor(*arguments) {
-            Ok(tensor) => Ok(Some((name, tensor))),
-            Err(reason) => Err(PickleError { tensor: Some((*name).to_owned()), reason }),
-        }
-    }
-
-    /// `_rebuild_tensor_v2(storage, offset, shape, strides, …)`.
-    fn tensor(&self, arguments: Id) -> Result<PickledTensor<'p>, String> {
-        let Some([storage, offset, shape, strides, ..]) = self.tuple(arguments) else {
-            return Err("is rebuilt from unexpected arguments".into());
-        };
-        let Some(Value::Storage { dtype, key, len }) = self.get(*storage) else {
-            return Err("has no storage".into());
-        };
-        let (shape, strides) = (self.sizes(*shape)?, self.sizes(*strides)?);
-        if shape.len() != strides.len() {
-            return Err(format!("shape {shape:?} and strides {strides:?} disagree"));
-        }
-        let storage_len = size(*len)?;
-        Ok(PickledTensor {
-            storage: key,
-            dtype: *dtype,
-            storage_len,
-            offset: self.size(*offset)?,
-            shape,
-            strides,
-        })
-    }
-
-    fn sizes(&self, id: Id) -> Result<Vec<usize>, String> {
-        let items = self.tuple(id).ok_or("has a shape or strides that are not a tuple")?;
-        if items.len() > MAX_RANK {
-            return Err(format!("has {} dimensions, at most {MAX_RANK} can be", items.len()));
-        }
-        items.iter().map(|item| self.size(*item)).collect()
-    }
-
-    fn size(&self, id: Id) -> Result<usize, String> {
-        match self.get(id) {
-            Some(Value::Int(int)) => size(*int),
-            _ => Err("has a size that is not an integer".into()),
-        }
-    }
-}
-
-fn size(int: i64) -> Result<usize, String> {
-    usize::try_from(int).map_err(|_| format!("has the size {int}"))
 }
 
 /// LONG1: two's complement, little-endian, of any length.

@@ -5,8 +5,8 @@
 
 use super::WeightsError;
 use super::archive::Archive;
-use super::pickle::{self, PickledTensor};
 use super::safetensors::map_file;
+use super::state_dict::{PickledTensor, state_dict};
 use super::tensor_data::TensorSource;
 use memmap2::Mmap;
 use std::collections::BTreeMap;
@@ -16,6 +16,8 @@ use std::sync::Arc;
 /// Longest pickle, which bounds what a hostile one can make the reader allocate (some 50 times
 /// as much). The official ones describe a tensor in some 150 bytes and have at most 1121.
 const MAX_PICKLE: usize = 2 << 20;
+/// Longest name of the folder that holds all entries of the archive.
+const MAX_ROOT: usize = 1024;
 
 pub(super) fn read(path: &Path) -> Result<BTreeMap<String, TensorSource>, WeightsError> {
     let map = Arc::new(map_file(path)?);
@@ -27,10 +29,13 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, TensorSource>, Weight
     };
 
     let archive = Archive::read(&map).map_err(malformed)?;
-    let mut roots = archive.names().filter_map(|name| name.strip_suffix("data.pkl"));
-    let root = roots
-        .find(|root| root.is_empty() || root.ends_with('/'))
-        .ok_or_else(|| malformed("a zip file without `data.pkl`: not made by torch.save".into()))?;
+    let mut roots = archive
+        .names()
+        .filter_map(|name| name.strip_suffix("data.pkl"))
+        .filter(|root| root.is_empty() || (root.ends_with('/') && root.len() <= MAX_ROOT));
+    let (Some(root), None) = (roots.next(), roots.next()) else {
+        return Err(malformed("a zip file without one `data.pkl`: not made by torch.save".into()));
+    };
     if let Ok(order) = archive.content(&format!("{root}byteorder"))
         && order != b"little"
     {
@@ -43,7 +48,7 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, TensorSource>, Weight
             pickle.len()
         )));
     }
-    let tensors = pickle::state_dict(pickle).map_err(|e| match e.tensor {
+    let tensors = state_dict(pickle).map_err(|e| match e.tensor {
         Some(tensor) => of_tensor(&tensor, e.reason),
         None => malformed(e.reason),
     })?;

@@ -48,6 +48,10 @@ enum Data {
     WeightNorm { g: Box<TensorSource>, v: Box<TensorSource> },
     /// Values made at load time.
     Owned(Arc<Vec<f32>>),
+    /// The transpose of a matrix.
+    Transposed(Arc<TensorSource>),
+    /// Values of a kind that we cannot read, and why: an error only where somebody asks for them.
+    Unreadable(Arc<str>),
 }
 
 impl TensorSource {
@@ -91,6 +95,21 @@ impl TensorSource {
         Self { shape, data: Data::Owned(Arc::new(values)) }
     }
 
+    pub fn unreadable(reason: String, shape: Vec<usize>) -> Self {
+        Self { shape, data: Data::Unreadable(reason.into()) }
+    }
+
+    /// The same values with the order of the dimensions reversed, where that is a matrix's
+    /// transpose; otherwise the tensor itself.
+    pub fn transposed(&self) -> Self {
+        match self.shape[..] {
+            [rows, columns] => {
+                Self { shape: vec![columns, rows], data: Data::Transposed(Arc::new(self.clone())) }
+            }
+            _ => self.clone(),
+        }
+    }
+
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
@@ -106,6 +125,14 @@ impl TensorSource {
                 let row_major = gather(bytes, dtype.size(), &self.shape, strides)
                     .ok_or_else(|| format!("strides {strides:?} lead outside the file"))?;
                 Ok(widen(&row_major, *dtype))
+            }
+            Data::Unreadable(reason) => Err(reason.to_string()),
+            Data::Transposed(source) => {
+                let values = source.to_f32()?;
+                let columns = self.shape.first().copied().unwrap_or(0);
+                Ok((0..columns)
+                    .flat_map(|c| values.iter().skip(c).step_by(columns).copied())
+                    .collect())
             }
         }
     }

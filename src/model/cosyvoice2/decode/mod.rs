@@ -97,7 +97,8 @@ impl LengthLimits {
         (text_tokens as f64 * self.min_ratio) as usize
     }
 
-    fn max(&self, text_tokens: usize) -> usize {
+    /// Most speech tokens for a text.
+    pub fn max(&self, text_tokens: usize) -> usize {
         (text_tokens as f64 * self.max_ratio) as usize
     }
 }

@@ -210,7 +210,8 @@ fn refuses_compressed_and_duplicate_entries_and_other_zips() {
     refuse(&[("m/data.pkl", 0, &pickle), ("m/data/0", 8, &values)], "`x`: entry `m/data/0` is");
     refuse(&[("m/data.pkl", 0, &pickle), ("m/data/0", 0, &values[1..])], "`x`: its storage");
     refuse(&[("m/data.pkl", 0, &pickle), ("m/data.pkl", 0, &pickle)], "twice");
-    refuse(&[("readme", 0, b"x")], "without `data.pkl`");
+    refuse(&[("readme", 0, b"x")], "without one `data.pkl`");
+    refuse(&[("m/data.pkl", 0, &pickle), ("n/data.pkl", 0, &pickle)], "without one `data.pkl`");
     refuse(&[("m/data.pkl", 0, &pickle), ("m/byteorder", 0, b"big")], "little-endian");
     refuse(&[("m/data.pkl", 0, &vec![b'N'; super::MAX_PICKLE + 1])], "at most");
     for not_a_zip in [&b""[..], b"P", b"\x80\x02}q\0.", &[0; 100_000], b"PK\x05\x06"] {
@@ -282,11 +283,16 @@ fn bombs_stay_small() {
     refused_pickle(&[b")".to_vec(), b"q\0h\0\x86".repeat(size / 4), b".".to_vec()].concat());
     // A dict that holds itself.
     refused_pickle(b"}q\0Nh\0s.");
-    // A long name for many tensors, and a long dict under many keys.
+    // A long name for many tensors or many views of a storage, a long dict under many keys.
     let view = |p: Pickle| p.view(|p| p.storage("0", "Float", 12), 0, &[12], &[1]).op(b"q\x01");
     let long = "n".repeat(size);
     let named = |p: Pickle| view(p.text(&long).op(b"q\0")).op(&b"h\0h\x01".repeat(size / 4));
     refused_pickle(&Pickle::dict(named));
+    let stored = |p: Pickle| {
+        let p = p.text("x").view(|p| p.storage(&long, "Float", 12), 0, &[12], &[1]).op(b"q\x01");
+        (0..size / 10).fold(p, |p, i| p.text(&format!("{i}")).op(b"h\x01"))
+    };
+    refused_pickle(&Pickle::dict(stored));
     let shared = |p: Pickle| {
         let p = p.op(b"N}q\0(").op(&b"NN".repeat(size / 2)).op(b"u");
         p.op(&b"Nh\0".repeat(size / 3))

@@ -3,14 +3,18 @@
 //! Sequences are made of [`LlmInput`]s, each from its own embedding table; a speech head on the
 //! last hidden state gives the next token's distribution. The text head of Qwen2 is not used.
 
+mod layer;
+
 use super::config::LlmConfig;
-use crate::model::nn::{Angles, CacheFull, KvCache, Linear, RmsNorm, Rotary};
+use crate::model::nn::{CacheFull, KvCache, Linear, RmsNorm, Rotary};
 use crate::model::weights::{Scope, WeightsError};
-use burn::tensor::activation::{silu, softmax};
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use layer::{AttentionShape, Layer, Segment};
 
 /// Ids past the speech codebook: end of speech, one the original reserves, and FILL.
 const SPECIAL_SPEECH_IDS: usize = 3;
+/// SOS and TASK.
+const SPECIAL_INPUTS: usize = 2;
 
 /// One position of the input sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,13 +61,6 @@ pub struct Llm {
     head: Linear,
     rotary: Rotary,
     shape: AttentionShape,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct AttentionShape {
-    heads: usize,
-    kv_heads: usize,
-    head_dim: usize,
 }
 
 impl Llm {
@@ -201,9 +198,6 @@ impl Llm {
     }
 }
 
-/// SOS and TASK.
-const SPECIAL_INPUTS: usize = 2;
-
 fn ints(values: Vec<i32>, device: &Device) -> Tensor<1, Int> {
     let n = values.len();
     Tensor::from_data(TensorData::new(values, [n]), device)
@@ -215,201 +209,4 @@ fn log_softmax(logits: &mut [f32]) {
     let sum: f64 = logits.iter().map(|l| f64::from((l - max).exp())).sum();
     let log_sum = max + sum.ln() as f32;
     logits.iter_mut().for_each(|l| *l -= log_sum);
-}
-
-impl AttentionShape {
-    fn new(config: &LlmConfig) -> Result<Self, LlmError> {
-        let LlmConfig { hidden_size, num_attention_heads: heads, num_key_value_heads, .. } =
-            *config;
-        let divides = |part: usize, whole: usize| part > 0 && whole.is_multiple_of(part);
-        if !divides(heads, hidden_size) || !divides(num_key_value_heads, heads) {
-            return Err(LlmError::Config(format!(
-                "hidden size {hidden_size}, {heads} heads and {num_key_value_heads} key-value \
-                 heads do not divide"
-            )));
-        }
-        let head_dim = hidden_size / heads;
-        if !head_dim.is_multiple_of(2) {
-            return Err(LlmError::Config(format!("head dimension {head_dim} is odd")));
-        }
-        Ok(Self { heads, kv_heads: num_key_value_heads, head_dim })
-    }
-}
-
-/// Consecutive rows of a call that belong to one sequence.
-struct Segment<'a> {
-    cache: &'a mut KvCache,
-    len: usize,
-}
-
-impl Segment<'_> {
-    /// `[1, 1, n, past + n]`: zero, and minus infinity where a row would see the future. A single
-    /// row sees everything.
-    fn causal_mask(&self, device: &Device) -> Option<Tensor<4>> {
-        let (n, past) = (self.len, self.cache.len());
-        if n == 1 {
-            return None;
-        }
-        let total = past + n;
-        let mut mask = vec![0f32; n * total];
-        for (i, row) in mask.chunks_exact_mut(total).enumerate() {
-            row[past + i + 1..].fill(f32::NEG_INFINITY);
-        }
-        Some(Tensor::from_data(TensorData::new(mask, [1, 1, n, total]), device))
-    }
-}
-
-/// Pre-norm decoder layer: grouped-query attention (Ainslie et al. 2023), then a SiLU-gated MLP.
-#[derive(Debug)]
-struct Layer {
-    attention_norm: RmsNorm,
-    /// Queries (already divided by the root of the head dimension), keys and values.
-    qkv: Linear,
-    output: Linear,
-    mlp_norm: RmsNorm,
-    /// Gate, then up.
-    gate_up: Linear,
-    down: Linear,
-    shape: AttentionShape,
-}
-
-impl Layer {
-    fn load(
-        scope: &Scope,
-        config: &LlmConfig,
-        shape: AttentionShape,
-    ) -> Result<Self, WeightsError> {
-        let (hidden, inner) = (config.hidden_size, config.intermediate_size);
-        let eps = config.rms_norm_eps;
-        let (attention, mlp) = (scope.sub("self_attn"), scope.sub("mlp"));
-        Ok(Self {
-            attention_norm: RmsNorm::load(&scope.sub("input_layernorm"), hidden, eps)?,
-            qkv: load_qkv(&attention, hidden, shape)?,
-            output: Linear::load_no_bias(&attention.sub("o_proj"), hidden, hidden)?,
-            mlp_norm: RmsNorm::load(&scope.sub("post_attention_layernorm"), hidden, eps)?,
-            gate_up: load_gate_up(&mlp, hidden, inner)?,
-            down: Linear::load_no_bias(&mlp.sub("down_proj"), inner, hidden)?,
-            shape,
-        })
-    }
-
-    /// `x` `[n, hidden]`; the rows of the segments follow one another.
-    fn forward(
-        &self,
-        x: Tensor<2>,
-        index: usize,
-        angles: &Angles,
-        segments: &mut [Segment<'_>],
-        masks: &[Option<Tensor<4>>],
-    ) -> Tensor<2> {
-        let attended = self.attend(&x, index, angles, segments, masks);
-        let x = x + self.output.forward(attended);
-        let gate_up = self.gate_up.forward(self.mlp_norm.forward(x.clone()));
-        let inner = gate_up.dims()[1] / 2;
-        let gate = silu(gate_up.clone().narrow(1, 0, inner));
-        x + self.down.forward(gate * gate_up.narrow(1, inner, inner))
-    }
-
-    /// `[n, hidden]` before the output projection.
-    fn attend(
-        &self,
-        x: &Tensor<2>,
-        index: usize,
-        angles: &Angles,
-        segments: &mut [Segment<'_>],
-        masks: &[Option<Tensor<4>>],
-    ) -> Tensor<2> {
-        let AttentionShape { heads, kv_heads, head_dim } = self.shape;
-        let n = x.dims()[0];
-        let qkv = self.qkv.forward(self.attention_norm.forward(x.clone()));
-        let qkv = qkv.reshape([n, heads + 2 * kv_heads, head_dim]);
-        // Queries and keys lie side by side and turn alike.
-        let turned = angles.rotate(qkv.clone().narrow(1, 0, heads + kv_heads));
-        let values = qkv.narrow(1, heads + kv_heads, kv_heads);
-
-        let mut start = 0;
-        let mut attended = Vec::with_capacity(segments.len());
-        for (segment, mask) in segments.iter_mut().zip(masks) {
-            let rows = |t: &Tensor<3>, from: usize, count: usize| {
-                t.clone().narrow(0, start, segment.len).narrow(1, from, count)
-            };
-            let keys = rows(&turned, heads, kv_heads).swap_dims(0, 1).unsqueeze();
-            let values = rows(&values, 0, kv_heads).swap_dims(0, 1).unsqueeze();
-            let queries = rows(&turned, 0, heads);
-            let (keys, values) = segment.cache.write(index, keys, values);
-            attended.push(self.shape.attention(queries, keys, values, mask.as_ref()));
-            start += segment.len;
-        }
-        match attended.len() {
-            1 => attended.remove(0),
-            _ => Tensor::cat(attended, 0),
-        }
-    }
-}
-
-impl AttentionShape {
-    /// `queries` `[n, heads, head_dim]`, `keys` `[1, kv_heads, head_dim, len]`, `values`
-    /// `[1, kv_heads, len, head_dim]`; result `[n, hidden]`.
-    ///
-    /// The query heads that share a key-value head become rows of one product with it, so keys
-    /// and values are neither repeated nor copied.
-    fn attention(
-        self,
-        queries: Tensor<3>,
-        keys: Tensor<4>,
-        values: Tensor<4>,
-        mask: Option<&Tensor<4>>,
-    ) -> Tensor<2> {
-        let Self { heads, kv_heads, head_dim } = self;
-        let group = heads / kv_heads;
-        let n = queries.dims()[0];
-        let total = keys.dims()[3];
-        let queries = queries
-            .reshape([n, kv_heads, group, head_dim])
-            .permute([1, 2, 0, 3])
-            .reshape([1, kv_heads, group * n, head_dim]);
-        let mut scores = queries.matmul(keys);
-        if let Some(mask) = mask {
-            scores = (scores.reshape([kv_heads, group, n, total]) + mask.clone()).reshape([
-                1,
-                kv_heads,
-                group * n,
-                total,
-            ]);
-        }
-        softmax(scores, 3)
-            .matmul(values)
-            .reshape([kv_heads, group, n, head_dim])
-            .permute([2, 0, 1, 3])
-            .reshape([n, heads * head_dim])
-    }
-}
-
-fn load_qkv(scope: &Scope, hidden: usize, shape: AttentionShape) -> Result<Linear, WeightsError> {
-    let (q, kv) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim);
-    let rows = q + 2 * kv;
-    let mut weight = Vec::with_capacity(rows * hidden);
-    let mut bias = Vec::with_capacity(rows);
-    for (name, size) in [("q_proj", q), ("k_proj", kv), ("v_proj", kv)] {
-        let part = scope.sub(name);
-        weight.extend(part.values("weight", &[size, hidden])?);
-        bias.extend(part.values("bias", &[size])?);
-    }
-    // softmax(q k^T / sqrt(d)): scaling q here saves a pass over the scores of every step.
-    let scale = (shape.head_dim as f32).sqrt().recip();
-    weight[..q * hidden].iter_mut().chain(&mut bias[..q]).for_each(|w| *w *= scale);
-    let device = scope.device();
-    Ok(Linear::new(
-        Tensor::from_data(TensorData::new(weight, [rows, hidden]), device),
-        Some(Tensor::from_data(TensorData::new(bias, [rows]), device)),
-    ))
-}
-
-fn load_gate_up(scope: &Scope, hidden: usize, inner: usize) -> Result<Linear, WeightsError> {
-    let mut weight = Vec::with_capacity(2 * inner * hidden);
-    for name in ["gate_proj", "up_proj"] {
-        weight.extend(scope.sub(name).values("weight", &[inner, hidden])?);
-    }
-    let weight = TensorData::new(weight, [2 * inner, hidden]);
-    Ok(Linear::new(Tensor::from_data(weight, scope.device()), None))
 }
