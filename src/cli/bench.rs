@@ -4,7 +4,7 @@ use super::{Failure, ModelArgs, setup};
 use crate::engine::{
     AudioEvent, DEFAULT_VOICE, EngineHandle, SpeakRequest, TextEvent, TextInput, VoiceSource,
 };
-use crate::telemetry::memory;
+use crate::telemetry::metrics;
 use clap::Args;
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -45,15 +45,19 @@ pub fn run(args: BenchArgs) -> Result<(), Failure> {
     let engine = setup::ready_engine(&config)?;
     let load = load.elapsed();
     speak(&engine, SENTENCES[0], args.bistream)?;
-    let resident_before = memory::resident_bytes();
+    let resident_before = metrics::resident_bytes().unwrap_or_default();
     let mut samples = Vec::with_capacity(args.requests);
     for index in 0..args.requests.max(1) {
         samples.push(speak(&engine, SENTENCES[index % SENTENCES.len()], args.bistream)?);
         if !args.json && (index + 1) % 100 == 0 {
-            eprintln!("{} utterances, {} MiB resident", index + 1, mib(memory::resident_bytes()));
+            eprintln!(
+                "{} utterances, {} MiB resident",
+                index + 1,
+                mib(metrics::resident_bytes().unwrap_or_default())
+            );
         }
     }
-    let resident_after = memory::resident_bytes();
+    let resident_after = metrics::resident_bytes().unwrap_or_default();
     let mut first: Vec<f64> = samples.iter().map(|s| s.first_packet.as_secs_f64() * 1e3).collect();
     first.sort_by(f64::total_cmp);
     let percentile = |p: f64| first[((first.len() - 1) as f64 * p).round() as usize];

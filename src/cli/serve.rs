@@ -51,6 +51,7 @@ impl ServeArgs {
 
 pub fn run(args: ServeArgs) -> Result<(), Failure> {
     let config = setup::config(&args.model, args.flags())?;
+    server::check(&config)?;
     telemetry::init(&config.log)?;
     let (engine, loaded) = setup::start_engine(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -111,7 +111,6 @@ impl SessionState {
     /// One unit of work: the voice, one forward of the language model, or one hop of audio.
     pub fn step(&mut self, context: &mut Context) -> Progress {
         if self.events.is_closed() {
-            metrics::counter!("mynah_sessions_cancelled_total").increment(1);
             tracing::debug!(id = self.request.id, "client is gone, session cancelled");
             return Progress::Ended;
         }

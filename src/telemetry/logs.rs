@@ -24,8 +24,10 @@ pub enum LogError {
 pub fn init(config: &LogConfig) -> Result<(), LogError> {
     use tracing_subscriber::util::SubscriberInitExt;
     let level = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_else(|_| config.level.clone());
-    let filter =
-        EnvFilter::builder().parse(&level).map_err(|source| LogError::Level { level, source })?;
+    // What a client's file does to the decoders is told to the client; theirs is noise here.
+    let filter = EnvFilter::builder()
+        .parse(format!("symphonia=off,{level}"))
+        .map_err(|source| LogError::Level { level, source })?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if config.json {
         log.json().flatten_event(true).finish().try_init()?;

@@ -6,18 +6,21 @@
 //! weight norm folded.
 
 mod decoder;
+mod excitation;
 mod f0;
+mod original;
 mod resblock;
 mod source;
 mod stft;
 mod stream;
-pub use stream::VocoderStream;
 
 pub use decoder::{Decoder, Stage};
 pub use f0::F0Predictor;
+pub use original::{OriginalStream, cross_fade, fade_window};
 pub use resblock::ResBlock;
 pub use source::HarmonicSource;
 pub use stft::Stft;
+pub use stream::VocoderStream;
 
 use super::config::HiftConfig;
 use crate::model::weights::{Scope, WeightsError};
@@ -143,7 +146,7 @@ impl Hift {
 pub fn speed_mel(mel: Tensor<3>, speed: f32) -> Tensor<3> {
     let [_, _, frames] = mel.dims();
     let target = (frames as f64 / f64::from(speed)) as usize;
-    if frames == 0 || !(speed > 0.0) || target == frames {
+    if frames == 0 || speed.is_nan() || speed <= 0.0 || target == frames {
         return mel;
     }
     let target = target.clamp(1, frames * 100);
@@ -194,8 +197,10 @@ fn check(config: &HiftConfig) -> Result<(), String> {
     require(kernels.all(|k| k % 2 == 1), "residual kernels must be odd")?;
     require(config.base_channels >> stages > 0, "`base_channels` is too small")?;
     require(
-        istft.hop_len > 0 && istft.n_fft >= 2 * istft.hop_len && istft.n_fft % 2 == 0,
+        istft.hop_len > 0 && istft.n_fft >= 2 * istft.hop_len && istft.n_fft.is_multiple_of(2),
         "`istft_params` need an even `n_fft` of at least two hops",
     )?;
+    let frame = config.upsample_rates.iter().product::<usize>() * istft.hop_len;
+    require(2 * frame > istft.n_fft, "a frame is shorter than half of `n_fft`")?;
     require(config.sampling_rate > 0, "`sampling_rate` is 0")
 }

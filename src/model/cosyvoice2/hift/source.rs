@@ -18,7 +18,7 @@ pub struct HarmonicSource {
     pub(super) sample_rate: f32,
     pub(super) sine_amplitude: f32,
     pub(super) voiced_noise: f32,
-    voiced_threshold: f32,
+    pub(super) voiced_threshold: f32,
 }
 
 impl HarmonicSource {
