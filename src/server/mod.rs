@@ -22,4 +22,4 @@ mod socket;
 mod speech;
 mod upload;
 
-pub use run::run;
+pub use run::{check, run};

@@ -36,6 +36,14 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// How long answers under way may take to reach their clients once all else has ended.
 const FAREWELL: Duration = Duration::from_secs(2);
 
+/// Says what in a configuration the server could not honour, before a model is loaded for it.
+///
+/// # Errors
+/// [`ConfigError::Value`].
+pub fn check(config: &Config) -> Result<(), ConfigError> {
+    Settings::new(config).map(drop)
+}
+
 /// Serves on `listener` until `shutdown` resolves, then drains: takes no more connections, answers
 /// new requests with 503, lets what plays finish within `server.drain_timeout`, and returns.
 ///

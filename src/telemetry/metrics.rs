@@ -3,7 +3,6 @@
 //! The names starting `lightllm_` are those that dashboards of LightTTS know; all others start
 //! `mynah_`.
 
-use super::memory::resident_bytes;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use std::fmt::Write;
@@ -120,7 +119,7 @@ pub fn observe(active: usize, queued: usize, websockets: usize) {
     gauge!(ACTIVE).set(active as f64);
     gauge!(QUEUED).set(queued as f64);
     gauge!(WEBSOCKETS).set(websockets as f64);
-    gauge!(RESIDENT).set(resident_bytes() as f64);
+    gauge!(RESIDENT).set(resident_bytes().unwrap_or(0) as f64);
 }
 
 /// All of it, in Prometheus' text format.
@@ -133,6 +132,14 @@ pub fn render(handle: &PrometheusHandle) -> String {
         "# HELP {AUDIO} Seconds of audio made.\n# TYPE {AUDIO} counter\n{AUDIO} {seconds}"
     );
     text
+}
+
+/// Memory of this process that is in RAM, where the system tells.
+pub fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
 }
 
 #[cfg(test)]
@@ -175,5 +182,10 @@ mod tests {
                 assert!(text.contains(&format!("{name}_bucket{{le=\"0.1\"}}")), "{text}");
             }
         }
+    }
+
+    #[test]
+    fn memory_is_read() {
+        assert!(resident_bytes().is_some_and(|bytes| bytes > 1 << 20));
     }
 }

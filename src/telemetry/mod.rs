@@ -1,7 +1,6 @@
 //! Logs and metrics.
 
 mod logs;
-pub mod memory;
 pub mod metrics;
 
 pub use logs::{LogError, init};
