@@ -2,57 +2,19 @@
 
 #[path = "support/browser.rs"]
 mod browser;
+#[allow(dead_code, reason = "shared with tests that use more of it")]
+#[path = "support/server.rs"]
+mod server;
 
 use browser::{Page, find_chromium};
 use serde_json::json;
-use std::io::{BufRead, BufReader};
+use server::Server;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Loading and speaking on a machine with much else to do.
 const LONG: Duration = Duration::from_secs(180);
 const SHORT: Duration = Duration::from_secs(20);
-
-/// `mynah serve` on a port of its own. Dropping it ends it.
-struct Server {
-    process: Child,
-    port: u16,
-}
-
-impl Server {
-    async fn start() -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_mynah"))
-            .args(["serve", "--host", "127.0.0.1", "--port", "0"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the server starts");
-        let mut line = String::new();
-        let stdout = process.stdout.take().expect("stdout is piped");
-        BufReader::new(stdout).read_line(&mut line).expect("the server writes its address");
-        let port = line.trim().rsplit(':').next().and_then(|port| port.parse().ok());
-        let port = port.unwrap_or_else(|| panic!("an address in {line:?}"));
-        let server = Self { process, port };
-        let start = Instant::now();
-        while !server.is_ready().await {
-            assert!(start.elapsed() < LONG, "the server was not ready in {LONG:?}");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        server
-    }
-
-    async fn is_ready(&self) -> bool {
-        let answer = reqwest::get(format!("http://127.0.0.1:{}/readiness", self.port)).await;
-        answer.is_ok_and(|answer| answer.status() == 200)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -181,10 +143,10 @@ async fn the_demo_page_speaks() {
         );
         return;
     };
-    let server = Server::start().await;
+    let server = Server::start(&[]);
     let mut page =
         Page::launch(&chromium, &["--host-resolver-rules=MAP mynah.test 127.0.0.1"]).await;
-    open(&mut page, &format!("http://127.0.0.1:{}/demo", server.port)).await;
+    open(&mut page, &server.url("/demo")).await;
     assert_eq!(page.evaluate("isSecureContext").await, json!(true));
     speaks_while_one_types(&mut page).await;
     speaks_again_on_a_phone(&mut page).await;
@@ -192,7 +154,7 @@ async fn the_demo_page_speaks() {
     speaks_with_a_recording(&mut page).await;
 
     // Plain http from another machine: browsers offer no AudioWorklet there.
-    open(&mut page, &format!("http://mynah.test:{}/demo/", server.port)).await;
+    open(&mut page, &server.url("/demo/").replace("127.0.0.1", "mynah.test")).await;
     assert_eq!(page.evaluate("isSecureContext").await, json!(false));
     speaks_while_one_types(&mut page).await;
     assert!(page.problems.is_empty(), "{:#?}", page.problems);

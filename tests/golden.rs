@@ -22,6 +22,8 @@ mod llm;
 mod mini;
 #[path = "golden_cases/ras_sampling.rs"]
 mod ras_sampling;
+#[path = "golden_cases/seams.rs"]
+mod seams;
 #[path = "golden_cases/speech_tokenizer.rs"]
 mod speech_tokenizer;
 #[path = "golden_cases/text.rs"]

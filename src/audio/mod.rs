@@ -2,6 +2,25 @@
 //!
 //! A leaf: plain `f32` slices in and out, no tensors, no model.
 
+pub mod decode;
+pub mod fbank;
+mod filterbank;
+pub mod mel;
+pub mod pcm;
+pub mod prompt;
+mod resample;
+mod riff;
+mod spectrum;
+mod stream_resample;
+pub mod wav;
+
+pub use decode::{DecodeError, decode};
+pub use filterbank::Filterbank;
+pub use prompt::{PromptError, check_prompt, decode_prompt};
+pub use resample::resample;
+pub use spectrum::Frames;
+pub use stream_resample::{RateError, StreamResampler};
+
 /// Mono sound.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Clip {

@@ -4,8 +4,12 @@
 //! nothing here knows HTTP.
 
 mod error;
+mod feed;
 mod handle;
+mod session;
 mod silent;
+mod thread;
+mod voices;
 
 pub use error::EngineError;
 pub use handle::{
@@ -13,3 +17,5 @@ pub use handle::{
     VoiceSource,
 };
 pub use silent::start_silent;
+pub use thread::{EngineSettings, start};
+pub use voices::{DEFAULT_VOICE, Prompt, PromptError, Registry};

@@ -3,5 +3,6 @@
 //! Knows tensors; knows nothing of sessions, HTTP or configuration files of the server.
 
 pub mod cosyvoice2;
+pub mod device;
 pub mod nn;
 pub mod weights;

@@ -1,1 +1,6 @@
 //! Logs and metrics.
+
+mod logs;
+pub mod metrics;
+
+pub use logs::{LogError, init};

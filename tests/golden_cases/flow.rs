@@ -1,1 +1,272 @@
-//! flow
+//! Speech tokens to mel: every stage of the flow, whole sequences, and hop by hop.
+
+use crate::support::{Golden, cases};
+use burn::tensor::{Device, Tensor, activation};
+use mynah::model::cosyvoice2::config::FlowConfig;
+use mynah::model::cosyvoice2::flow::{
+    Flow, FlowError, FlowPrompt, FlowState, MAX_FRAMES, UPSAMPLING, block_causal_bias,
+    distance_encoding, time_schedule,
+};
+use mynah::model::weights::Weights;
+
+const ENCODER: f32 = 1e-4;
+const ESTIMATOR: f32 = 2e-4;
+const MEL: f32 = 1e-4;
+
+struct Case {
+    golden: Golden,
+    config: FlowConfig,
+    flow: Flow,
+    prompt: FlowPrompt,
+    tokens: Vec<u32>,
+    device: Device,
+}
+
+impl Case {
+    /// The case, its model, and the proof that the model has asked for all of its weights.
+    fn open(dir: &std::path::Path) -> Self {
+        let device = Device::flex();
+        let golden = Golden::open(dir);
+        let config: FlowConfig = serde_json::from_value(golden.config.clone()).expect("config");
+        let size = |name: &str| golden.config[name].as_u64().expect(name) as usize;
+        let weights = Weights::open(dir.join("weights.safetensors")).expect("weights");
+        let scope = weights.scope(&device);
+        let flow = Flow::load(&scope, &config, size("spk_embed_dim"), size("mel")).expect("flow");
+        assert_eq!(weights.unused(), Vec::<String>::new());
+        let prompt = FlowPrompt {
+            tokens: golden.ids("prompt_token"),
+            mel: golden.tensor("prompt_feat", &device),
+            embedding: golden.tensor("embedding", &device),
+        };
+        let tokens = golden.ids("token");
+        Self { golden, config, flow, prompt, tokens, device }
+    }
+
+    fn no_prompt(&self) -> FlowPrompt {
+        let mel = Tensor::zeros([1, 0, self.prompt.mel.dims()[2]], &self.device);
+        FlowPrompt { tokens: Vec::new(), mel, embedding: self.prompt.embedding.clone() }
+    }
+}
+
+fn each_case(test: impl Fn(&Case)) {
+    cases("flow").iter().for_each(|dir| test(&Case::open(dir)));
+}
+
+#[test]
+fn golden_flow_encoder() {
+    each_case(|case| {
+        let (golden, encoder) = (&case.golden, &case.flow.encoder);
+        let ids = [case.prompt.tokens.as_slice(), &case.tokens].concat();
+        let length = ids.len();
+        let embedded = case.flow.embed_tokens(&ids);
+        golden.check("enc_in", embedded.clone(), ENCODER);
+        let x = encoder.embed.forward(embedded.clone());
+        golden.check("enc_embed_out", x.clone(), ENCODER);
+        let x = encoder.look_ahead.forward(x, None, None);
+        golden.check("enc_prelookahead_out", x.clone(), ENCODER);
+        let mut x = encoder.layers[0].forward(x, None, None);
+        golden.check("enc_layer0_out", x.clone(), ENCODER);
+        for layer in &encoder.layers[1..] {
+            x = layer.forward(x, None, None);
+        }
+        golden.check("enc_up_layer_out", encoder.upsample(x, None).swap_dims(1, 2), ENCODER);
+        let width = golden.shape("enc_pos_emb")[2];
+        let distances = distance_encoding(length, length, width, &case.device);
+        golden.check("enc_pos_emb", distances, ENCODER);
+
+        let ahead = case.config.pre_lookahead_len;
+        let known = || embedded.clone().narrow(1, 0, length - ahead);
+        let following = || Some(embedded.clone().narrow(1, length - ahead, ahead));
+        let whole = |streaming| encoder.forward(embedded.clone(), None, streaming, None);
+        let part = |streaming| encoder.forward(known(), following(), streaming, None);
+        golden.check("enc_out_full", whole(false), ENCODER);
+        golden.check("enc_out_streaming_finalize", whole(true), ENCODER);
+        golden.check("enc_out_full_context", part(false), ENCODER);
+        golden.check("enc_out_streaming_context", part(true), ENCODER);
+    });
+}
+
+#[test]
+fn golden_flow_estimator() {
+    each_case(|case| {
+        let (golden, estimator) = (&case.golden, &case.flow.estimator);
+        let bct = |name: &str| golden.tensor::<3>(name, &case.device).swap_dims(1, 2);
+        let embedding = estimator.time.forward(&golden.f32("est_t"), &case.device);
+        golden.check("est_time_emb", embedding.clone(), ESTIMATOR);
+
+        let (x, mu, cond) = (bct("est_x"), bct("est_mu"), bct("est_cond"));
+        let [rows, frames, mel] = x.dims();
+        let speaker = golden.tensor::<2>("est_spks", &case.device).unsqueeze_dim::<3>(1);
+        assert!(golden.f32("est_mask").iter().all(|m| *m == 1.0), "frames are never masked out");
+        let input = Tensor::cat(vec![x, mu, speaker.expand([rows, frames, mel]), cond], 2);
+
+        let h = estimator.down.resnet.forward(input.clone(), embedding.clone());
+        golden.check("est_down_resnet_out", h.clone().swap_dims(1, 2), ESTIMATOR);
+        let h = estimator.down.blocks[0].forward(h, None, None);
+        golden.check("est_down_tblock0_out_btc", h, ESTIMATOR);
+
+        let time = estimator.step_time(embedding);
+        let full = estimator.forward(input.clone(), &time, None, None);
+        golden.check("est_out_full", full.swap_dims(1, 2), ESTIMATOR);
+        let bias = block_causal_bias(frames, case.config.decoder.static_chunk_size, &case.device);
+        let streaming = estimator.forward(input, &time, Some(&bias), None);
+        golden.check("est_out_streaming", streaming.swap_dims(1, 2), ESTIMATOR);
+    });
+}
+
+#[test]
+fn golden_flow_noise_and_schedule() {
+    each_case(|case| {
+        let golden = &case.golden;
+        let noise = |first, frames| case.flow.solver.noise(first, frames).swap_dims(1, 2);
+        golden.check("rand_noise_used", noise(0, golden.shape("rand_noise_used")[2]), 1e-6);
+        let name = "rand_noise_last16_of_each_row";
+        let last = golden.shape(name)[1];
+        golden.check(name, noise(MAX_FRAMES - last, last).squeeze_dim::<2>(0), 1e-6);
+        golden.check_values("t_span", &time_schedule(case.config.n_timesteps), 1e-6);
+    });
+}
+
+#[test]
+fn golden_flow_whole() {
+    each_case(|case| {
+        let (golden, flow, prompt) = (&case.golden, &case.flow, &case.prompt);
+        let whole = flow.inference(prompt, &case.tokens, false, true).expect("whole");
+        golden.check("mel_full_nonstream", whole.clone(), MEL);
+        let name = "mel_full_nonstream_noprompt";
+        let some = &case.tokens[..golden.shape(name)[2] / UPSAMPLING];
+        golden.check(name, flow.inference(&case.no_prompt(), some, false, true).unwrap(), MEL);
+
+        let schedule = golden.config["stream_schedule"].as_array().expect("stream_schedule");
+        let mut heard = Vec::new();
+        for (k, call) in schedule.iter().enumerate() {
+            let number = |name: &str| call[name].as_u64().expect(name) as usize;
+            let (streaming, finalize) = (call["streaming"] == true, call["finalize"] == true);
+            let tokens = &case.tokens[..number("n_tokens_in")];
+            let run = |streaming| flow.inference(prompt, tokens, streaming, finalize).unwrap();
+            let mel = run(streaming);
+            let skip = number("token_offset") * UPSAMPLING;
+            let new = |mel: Tensor<3>| mel.narrow(2, skip, number("new_frames"));
+            if finalize {
+                golden.check("mel_stream_final_upstream", new(mel.clone()), MEL);
+                golden.check("mel_stream_final_streamflag", new(run(true)), MEL);
+            } else {
+                golden.check(&format!("mel_stream_chunk{k}_raw"), mel.clone(), MEL);
+            }
+            heard.push(new(mel));
+        }
+        golden.check("mel_stream_concat_upstream", Tensor::cat(heard, 2), MEL);
+    });
+}
+
+/// Feeds `tokens` in portions of the given lengths, over and over, and compares every return with
+/// the frames of the masked pass over the whole sequence. Gives the whole mel.
+fn compare_with_whole(
+    case: &Case,
+    name: &str,
+    mut state: FlowState,
+    prompt: &FlowPrompt,
+    tokens: &[u32],
+    portions: &[usize],
+) -> Tensor<3> {
+    let flow = &case.flow;
+    let whole = flow.inference(prompt, tokens, true, true).expect("whole");
+    let (mut rest, mut heard, mut hops) = (tokens, 0, 0);
+    let (mut error, mut norm) = (0f64, 0f64);
+    let mut all = Vec::new();
+    for portion in portions.iter().cycle() {
+        let (given, left) = rest.split_at((*portion).min(rest.len()));
+        rest = left;
+        let last = rest.is_empty();
+        let needed = state.tokens_needed();
+        let mel = flow.extend(&mut state, given, last).expect("hop");
+        let new = mel.dims()[2];
+        assert!(last || given.len() >= needed || new == 0, "{name}: frames before their tokens");
+        if new > 0 {
+            let want = whole.clone().narrow(2, heard, new);
+            let difference: f32 = (mel.clone() - want.clone()).square().sum().into_scalar();
+            let size: f32 = want.square().sum().into_scalar();
+            let relative = f64::from(difference / size).sqrt();
+            assert!(relative < 1e-4, "{name}: frames {heard}.. relative error {relative:e}");
+            error += f64::from(difference);
+            norm += f64::from(size);
+            heard += new;
+            hops += 1;
+            all.push(mel);
+        }
+        if last {
+            break;
+        }
+    }
+    assert_eq!(heard, tokens.len() * UPSAMPLING, "{name}: frames");
+    assert_eq!(flow.extend(&mut state, &[], true).unwrap_err(), FlowError::Finished);
+    println!("{name}: {hops} hops, relative error {:.2e}", (error / norm).sqrt());
+    Tensor::cat(all, 2)
+}
+
+/// The masked pass over the whole sequence and the cached one agree hop by hop: on the golden
+/// tokens, on long random ones, with tokens coming in odd portions, with and without a prompt,
+/// and in two sessions that share one prompt's state.
+#[test]
+fn golden_flow_streaming_incremental() {
+    each_case(|case| {
+        let (golden, flow, prompt) = (&case.golden, &case.flow, &case.prompt);
+        let start = flow.start(prompt).expect("start");
+        let mel =
+            compare_with_whole(case, "golden", start.clone(), prompt, &case.tokens, &[13, 4, 29]);
+        let last = golden.shape("mel_stream_final_streamflag")[2];
+        let mel = mel.clone().narrow(2, mel.dims()[2] - last, last);
+        golden.check("mel_stream_final_streamflag", mel, MEL);
+
+        let mut seed = 1u32;
+        let mut random = |count: usize| -> Vec<u32> {
+            let vocabulary = case.config.vocab_size as u32;
+            let next = |_| {
+                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (seed >> 8) % vocabulary
+            };
+            (0..count).map(next).collect()
+        };
+        let block = case.config.encoder.static_chunk_size;
+        let long = random(12 * block + block / 2);
+        compare_with_whole(case, "shared start", start, prompt, &long, &[1, 50, 7]);
+        let none = case.no_prompt();
+        let start = flow.start(&none).expect("start");
+        compare_with_whole(case, "no prompt", start, &none, &long, &[block]);
+
+        // A prompt of several complete blocks, of which the last ends on the grid.
+        let tokens = random(3 * block);
+        let mel = activation::tanh(flow.solver.noise(0, tokens.len() * UPSAMPLING));
+        let aligned = FlowPrompt { tokens, mel, embedding: prompt.embedding.clone() };
+        let start = flow.start(&aligned).expect("start");
+        compare_with_whole(case, "aligned prompt", start, &aligned, &long[..block], &[3, 1]);
+    });
+}
+
+/// What a client can send wrong is an error, and leaves the state as it was.
+#[test]
+fn golden_flow_refuses() {
+    each_case(|case| {
+        let (flow, prompt) = (&case.flow, &case.prompt);
+        let vocabulary = case.config.vocab_size;
+        let bad = vocabulary as u32;
+        let unknown = FlowError::UnknownToken { id: bad, vocabulary };
+        assert_eq!(flow.inference(prompt, &[0, bad], true, true).unwrap_err(), unknown);
+        let long = vec![0; MAX_FRAMES / UPSAMPLING + 1 - prompt.tokens.len()];
+        let frames = MAX_FRAMES + UPSAMPLING;
+        let too_long = FlowError::TooLong { frames, limit: MAX_FRAMES };
+        assert_eq!(flow.inference(prompt, &long, true, true).unwrap_err(), too_long);
+
+        let mut state = flow.start(prompt).expect("start");
+        let before = (state.tokens(), state.bytes());
+        assert_eq!(flow.extend(&mut state, &[bad], false).unwrap_err(), unknown);
+        assert_eq!(flow.extend(&mut state, &long, true).unwrap_err(), too_long);
+        assert_eq!((state.tokens(), state.bytes()), before);
+
+        let mut cut = prompt.clone();
+        cut.tokens.pop();
+        assert!(matches!(flow.start(&cut).unwrap_err(), FlowError::Prompt { part: "mel", .. }));
+        let none = flow.inference(&case.no_prompt(), &[1, 2], true, false).expect("nothing");
+        assert_eq!(none.dims()[2], 0);
+    });
+}

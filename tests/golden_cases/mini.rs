@@ -1,1 +1,151 @@
-//! mini
+//! The bundled voice against the original runtime on the same weights.
+
+use crate::support::{Golden, cases};
+use burn::tensor::{Device, Tensor, TensorData};
+use mynah::audio::{Frames, fbank, mel, resample};
+use mynah::model::cosyvoice2::campplus::Campplus;
+use mynah::model::cosyvoice2::config::{LlmConfig, ModelConfig};
+use mynah::model::cosyvoice2::decode::{
+    Action, BistreamDecoder, BistreamOptions, Decoder, LengthLimits, Rules, Sample, WholeDecoder,
+};
+use mynah::model::cosyvoice2::flow::{Flow, FlowPrompt};
+use mynah::model::cosyvoice2::hift::Hift;
+use mynah::model::cosyvoice2::llm::Llm;
+use mynah::model::cosyvoice2::sampling::Sampler;
+use mynah::model::cosyvoice2::speech_tokenizer::SpeechTokenizer;
+use mynah::model::cosyvoice2::tokenizer::TextTokenizer;
+use mynah::model::weights::Weights;
+use std::path::{Path, PathBuf};
+
+fn model_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("model_weights/mynah-mini")
+}
+
+fn config() -> ModelConfig {
+    let read = |name: &str| std::fs::read(model_dir().join(name)).unwrap();
+    let llm: LlmConfig = serde_json::from_slice(&read("CosyVoice-BlankEN/config.json")).unwrap();
+    ModelConfig { llm, ..serde_json::from_slice(&read("config.json")).unwrap() }
+}
+
+/// Decodes with argmax until the end or `limit` tokens; text is pushed token by token.
+fn greedy(llm: &Llm, eos: u32, mut decoder: Decoder, text: &[u32], limit: usize) -> Vec<u32> {
+    let mut text = text.iter();
+    let mut cache = llm.new_cache(2048);
+    let mut tokens = Vec::new();
+    while tokens.len() < limit {
+        match decoder.next_action() {
+            Action::Done => break,
+            Action::NeedText => match text.next() {
+                Some(id) => decoder.push_text(&[*id]).unwrap(),
+                None => decoder.finish_text(),
+            },
+            Action::Forward { inputs, then } => {
+                let hidden = llm.forward(&inputs, &mut cache).unwrap();
+                let Sample::Draw(masked) = then else {
+                    decoder.forced().unwrap();
+                    continue;
+                };
+                let mut logp = llm.logp(hidden);
+                masked.apply(eos, &mut logp);
+                let token = Sampler::Greedy.sample(&mut logp, decoder.history()).unwrap();
+                tokens.extend(decoder.sampled(token).unwrap());
+            }
+        }
+    }
+    tokens
+}
+
+#[test]
+fn golden_mini_llm() {
+    for dir in cases("mini") {
+        let golden = Golden::open(&dir);
+        let config = config();
+        let weights = Weights::open(model_dir().join("llm.pt")).unwrap();
+        let device = Device::flex();
+        let llm =
+            Llm::load(&weights.scope(&device), &config.llm, config.speech_token_size).unwrap();
+        let eos = config.speech_token_size as u32;
+        let (prompt_text, text) = (golden.ids("prompt_text_ids"), golden.ids("text_ids"));
+        let prompt_speech = golden.ids("prompt_token");
+        let limits = LengthLimits::default();
+
+        let whole = WholeDecoder::new(eos, limits, &prompt_text, &text, &prompt_speech);
+        let tokens = greedy(&llm, eos, Decoder::Whole(whole), &[], 60);
+        assert_eq!(tokens, golden.ids("greedy_token"));
+
+        let limit = golden.config["max_bistream_tokens"].as_u64().unwrap() as usize;
+        let want = golden.ids("greedy_token_bistream");
+        let options = BistreamOptions {
+            eos,
+            mix_ratio: config.mix_ratio,
+            limits,
+            max_text: text.len(),
+            rules: Rules::Original,
+        };
+        let bistream = BistreamDecoder::new(options, &prompt_text, &prompt_speech).unwrap();
+        let tokens = greedy(&llm, eos, Decoder::Bistream(bistream), &text, limit);
+        assert_eq!(tokens, want);
+    }
+}
+
+fn tensor(frames: Frames) -> Tensor<3> {
+    let shape = [1, frames.frames, frames.bins];
+    Tensor::from_data(TensorData::new(frames.data, shape), &Device::flex())
+}
+
+/// From the prompt's samples to what the models are given of it.
+#[test]
+fn golden_mini_front_end() {
+    for dir in cases("mini") {
+        let golden = Golden::open(&dir);
+        let (config, device) = (config(), Device::flex());
+        let wav = golden.f32("prompt_wav");
+        let rate = golden.config["prompt_wav_rate"].as_u64().unwrap() as u32;
+        let low = resample(&wav, rate, 16_000);
+
+        let path = model_dir().join("speech_tokenizer_v2.onnx");
+        let tokenizer = SpeechTokenizer::open(&path, &config.speech_tokenizer, &device).unwrap();
+        let mels = tensor(mel::whisper_log_mel(&low, tokenizer.n_mels())).swap_dims(1, 2);
+        let mut tokens = tokenizer.encode(mels);
+
+        let mel = tensor(mel::vocoder_mel(&resample(&wav, rate, 24_000), 80));
+        tokens.truncate(mel.dims()[1] / 2);
+        assert_eq!(tokens, golden.ids("prompt_token"));
+        golden.check("prompt_feat", mel.narrow(1, 0, 2 * tokens.len()), 1e-3);
+
+        let path = model_dir().join("campplus.onnx");
+        let campplus = Campplus::open(&path, &config.campplus, &device).unwrap();
+        let mut features = fbank::fbank(&low, 80);
+        features.subtract_mean();
+        golden.check("embedding", campplus.embed(tensor(features)), 1e-3);
+
+        let text = TextTokenizer::open(&model_dir().join("CosyVoice-BlankEN")).unwrap();
+        for (key, ids) in [("prompt_text", "prompt_text_ids"), ("text", "text_ids")] {
+            assert_eq!(text.encode(golden.config[key].as_str().unwrap()), golden.ids(ids));
+        }
+    }
+}
+
+#[test]
+fn golden_mini_mel_and_wave() {
+    for dir in cases("mini") {
+        let golden = Golden::open(&dir);
+        let (config, device) = (config(), Device::flex());
+        let weights = Weights::open(model_dir().join("flow.pt")).unwrap();
+        let flow =
+            Flow::load(&weights.scope(&device), &config.flow, config.spk_embed_dim, 80).unwrap();
+        let prompt = FlowPrompt {
+            tokens: golden.ids("prompt_token"),
+            mel: golden.tensor("prompt_feat", &device),
+            embedding: golden.tensor("embedding", &device),
+        };
+        let mel = flow.inference(&prompt, &golden.ids("greedy_token"), false, true).unwrap();
+        golden.check("mel", mel, 1e-3);
+
+        let weights = Weights::open(model_dir().join("hift.pt")).unwrap();
+        let hift = Hift::load(&weights.scope(&device), &config.hift).unwrap();
+        let mel = golden.tensor("mel", &device);
+        let (wav, _) = hift.inference(mel, &golden.f32("sine_noise"), None);
+        golden.check("wav", wav, 1e-2);
+    }
+}

@@ -126,7 +126,7 @@ pub fn assert_close(name: &str, got: &[f32], want: &[f32], tolerance: f32) {
             continue;
         }
         let d = (g - w).abs();
-        if !(d <= worst) {
+        if d.is_nan() || d > worst {
             (worst, at) = (d, i);
         }
         error += f64::from(d).powi(2);

@@ -80,6 +80,8 @@ pub struct LlmConfig {
     pub num_hidden_layers: usize,
     pub num_attention_heads: usize,
     pub num_key_value_heads: usize,
+    /// Longest sequence.
+    pub max_position_embeddings: usize,
     pub rope_theta: f64,
     pub rms_norm_eps: f64,
 }
@@ -93,6 +95,7 @@ impl Default for LlmConfig {
             num_hidden_layers: 24,
             num_attention_heads: 14,
             num_key_value_heads: 2,
+            max_position_embeddings: 32_768,
             rope_theta: 1e6,
             rms_norm_eps: 1e-6,
         }
@@ -215,7 +218,7 @@ impl Default for HiftConfig {
             nb_harmonics: 8,
             upsample_rates: vec![8, 5, 3],
             upsample_kernel_sizes: vec![16, 11, 7],
-            istft_params: IstftConfig { n_fft: 16, hop_len: 4 },
+            istft_params: IstftConfig::default(),
             resblock_kernel_sizes: vec![3, 7, 11],
             resblock_dilation_sizes: dilations.clone(),
             source_resblock_kernel_sizes: vec![7, 7, 11],
@@ -234,13 +237,20 @@ impl Default for HiftConfig {
 
 /// The vocoder's short-time Fourier transform.
 #[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(default)]
 pub struct IstftConfig {
     pub n_fft: usize,
     pub hop_len: usize,
 }
 
+impl Default for IstftConfig {
+    fn default() -> Self {
+        Self { n_fft: 16, hop_len: 4 }
+    }
+}
+
 /// S3 speech tokenizer v2.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct SpeechTokenizerConfig {
     pub n_mels: usize,
@@ -256,7 +266,7 @@ impl Default for SpeechTokenizerConfig {
 }
 
 /// CAM++ speaker encoder.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct CampplusConfig {
     pub growth_rate: usize,

@@ -1,3 +1,27 @@
-//! CosyVoice2: text and a voice prompt in, 24 kHz speech out. One file per component.
+//! CosyVoice2: text and a voice prompt in, 24 kHz speech out. One file or folder per component;
+//! [`CosyVoice2`] holds them, [`Generation`] runs an utterance through them.
 
+pub mod campplus;
+mod check;
 pub mod config;
+mod config_dir;
+mod config_limits;
+pub mod decode;
+mod error;
+pub mod flow;
+mod generation;
+pub mod hift;
+pub mod llm;
+mod model;
+pub mod sampling;
+pub mod speech_tokenizer;
+pub mod tokenizer;
+mod voice;
+mod yaml;
+
+pub use check::{FileReport, Report};
+pub use config::ModelConfig;
+pub use error::ModelError;
+pub use generation::{Generation, GenerationOptions, Step};
+pub use model::CosyVoice2;
+pub use voice::Voice;

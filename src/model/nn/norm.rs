@@ -76,6 +76,11 @@ impl BatchNorm {
         })
     }
 
+    /// Scale and shift, `[size]` each, for folding into a neighbouring layer.
+    pub fn scale_shift(&self) -> (Tensor<1>, Tensor<1>) {
+        (self.scale.clone(), self.shift.clone())
+    }
+
     /// `[batch, size, ..]` to the same shape.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         let mut shape = [1; D];

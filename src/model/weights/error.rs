@@ -5,6 +5,8 @@ use std::path::PathBuf;
 pub enum WeightsError {
     #[error("cannot read {}: {source}", file.display())]
     Io { file: PathBuf, source: std::io::Error },
+    #[error("neither {} nor {} exists", first.display(), second.display())]
+    NotFound { first: PathBuf, second: PathBuf },
     #[error("{}: unknown weight format (expected .pt, .safetensors or .onnx)", file.display())]
     UnknownFormat { file: PathBuf },
     #[error("{}: {reason}", file.display())]

@@ -4,10 +4,20 @@
 //! [`Weights::open`] chooses the reader by what the file is: `.safetensors`, `.pt` (PyTorch zip)
 //! or `.onnx`. Components ask for tensors by their PyTorch state-dict name and exact shape through
 //! a [`Scope`]; whatever nobody asked for is listed by [`Weights::unused`].
+//!
+//! Weight files come from outside and are not trusted: a malformed one gives a [`WeightsError`],
+//! runs nothing and makes the reader allocate at most in proportion to its size.
 
+mod archive;
 mod error;
+pub mod onnx;
+mod pickle;
+mod protobuf;
+mod pytorch;
 mod safetensors;
+mod state_dict;
 mod tensor_data;
+mod weight_norm;
 
 pub use error::WeightsError;
 pub use tensor_data::TensorSource;
@@ -22,21 +32,70 @@ pub struct Weights {
     path: PathBuf,
     tensors: BTreeMap<String, TensorSource>,
     used: Mutex<BTreeSet<String>>,
+    /// Set by [`Self::tolerant`]: what would have been errors.
+    problems: Option<Mutex<Vec<WeightsError>>>,
 }
 
 impl Weights {
-    /// Opens a weight file. Reads its index, not its data.
+    /// Opens a weight file. Reads its index, not its data. Weight norm is folded: the file's
+    /// `X.weight_g` and `X.weight_v` (or `X.parametrizations.weight.original0` and `…1`) are
+    /// there as `X.weight`.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, WeightsError> {
         let path = path.as_ref();
-        let tensors = match path.extension().and_then(|e| e.to_str()) {
+        let mut tensors = match path.extension().and_then(|e| e.to_str()) {
             Some("safetensors") => safetensors::read(path)?,
+            Some("pt" | "pth") => pytorch::read(path)?,
+            Some("onnx") => return Ok(onnx::Graph::open(path)?.weights()),
             _ => return Err(WeightsError::UnknownFormat { file: path.into() }),
         };
+        weight_norm::fold(path, &mut tensors)?;
         Ok(Self::from_tensors(path, tensors))
     }
 
+    /// Opens `<stem>.pt` of a model directory or, where that is missing, `<stem>.safetensors`.
+    pub fn open_either(dir: impl AsRef<Path>, stem: &str) -> Result<Self, WeightsError> {
+        let candidate = |extension| dir.as_ref().join(format!("{stem}.{extension}"));
+        let (pt, safetensors) = (candidate("pt"), candidate("safetensors"));
+        if pt.exists() {
+            Self::open(pt)
+        } else if safetensors.exists() {
+            Self::open(safetensors)
+        } else {
+            Err(WeightsError::NotFound { first: pt, second: safetensors })
+        }
+    }
+
     pub(crate) fn from_tensors(path: &Path, tensors: BTreeMap<String, TensorSource>) -> Self {
-        Self { path: path.into(), tensors, used: Mutex::default() }
+        Self { path: path.into(), tensors, used: Mutex::default(), problems: None }
+    }
+
+    /// From here on a tensor that is missing or wrong reads as zeros and is noted among
+    /// [`Self::problems`], so that one pass over a component finds all of them.
+    pub fn tolerant(mut self) -> Self {
+        self.problems = Some(Mutex::default());
+        self
+    }
+
+    /// What a [`Self::tolerant`] reading found wrong, in the order it was asked for.
+    pub fn problems(self) -> Vec<WeightsError> {
+        let problems = self.problems.unwrap_or_default();
+        problems.into_inner().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Renames all tensors, for files that put their components under names of their own.
+    ///
+    /// # Errors
+    /// When two tensors would have the same name.
+    pub fn rename(self, rename: impl Fn(&str) -> String) -> Result<Self, WeightsError> {
+        let mut tensors = BTreeMap::new();
+        for (name, source) in self.tensors {
+            let new = rename(&name);
+            if tensors.insert(new.clone(), source).is_some() {
+                let reason = format!("two tensors are called `{new}`, one of them `{name}`");
+                return Err(WeightsError::Malformed { file: self.path, reason });
+            }
+        }
+        Ok(Self::from_tensors(&self.path, tensors))
     }
 
     /// The file these came from.
@@ -59,6 +118,16 @@ impl Weights {
 
     /// Values in f32 of a tensor that must have exactly `shape`.
     pub fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
+        self.read(name, shape).or_else(|error| match &self.problems {
+            Some(problems) => {
+                problems.lock().unwrap_or_else(|e| e.into_inner()).push(error);
+                Ok(vec![0.0; shape.iter().product()])
+            }
+            None => Err(error),
+        })
+    }
+
+    fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
         let source = self.tensors.get(name).ok_or_else(|| WeightsError::Missing {
             file: self.path.clone(),
             tensor: name.into(),
@@ -78,6 +147,12 @@ impl Weights {
             tensor: name.into(),
             reason,
         })
+    }
+
+    /// Tensors that a component has asked for, with their shapes.
+    pub fn used(&self) -> Vec<(String, Vec<usize>)> {
+        let used = self.used.lock().unwrap_or_else(|e| e.into_inner());
+        used.iter().filter_map(|name| Some((name.clone(), self.shape(name)?.to_vec()))).collect()
     }
 
     /// Tensors of the file that no component has asked for.
@@ -145,3 +220,6 @@ impl<'a> Scope<'a> {
         self.weights.values(&self.full(name), shape)
     }
 }
+
+#[cfg(test)]
+mod tests;

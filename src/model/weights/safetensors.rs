@@ -32,6 +32,7 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, TensorSource>, Weight
                     )));
                 }
             };
+            // Found to lie within the file and to fit the shape by `read_metadata`.
             let (start, end) = info.data_offsets;
             let range = data_start + start..data_start + end;
             let source = TensorSource::mapped(map.clone(), range, dtype, info.shape.clone());
@@ -43,6 +44,10 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, TensorSource>, Weight
 /// Maps a file for reading.
 pub(super) fn map_file(path: &Path) -> Result<Mmap, WeightsError> {
     let io = |source| WeightsError::Io { file: path.into(), source };
+    // Opening a pipe would wait for a writer.
+    if !std::fs::metadata(path).map_err(io)?.is_file() {
+        return Err(io(std::io::Error::other("not a regular file")));
+    }
     let file = File::open(path).map_err(io)?;
     // SAFETY: the map is only read. Weight files are not written while the server runs; a file
     // truncated under us is the same fault as one deleted under any memory-mapped program.

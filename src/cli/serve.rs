@@ -1,0 +1,100 @@
+//! `mynah serve`.
+
+use super::{Failure, ModelArgs, setup};
+use crate::{server, telemetry};
+use clap::Args;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Address to listen on [default: 0.0.0.0]
+    #[arg(long)]
+    host: Option<String>,
+    /// Port to listen on; 0 lets the system choose [default: 8080]
+    #[arg(long)]
+    port: Option<u16>,
+    /// Sessions that generate at the same time [default: 8]
+    #[arg(long, value_name = "N")]
+    max_sessions: Option<usize>,
+    /// Requests per client address, such as 10/minute or 100/hour; `off` for none
+    #[arg(long, value_name = "RATE")]
+    rate_limit: Option<String>,
+    /// What is logged: error, warn, info, debug or trace [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    log: Option<String>,
+    /// Log one JSON object per line
+    #[arg(long)]
+    log_json: bool,
+    #[command(flatten)]
+    model: ModelArgs,
+}
+
+impl ServeArgs {
+    fn flags(&self) -> Value {
+        let mut flags = json!({});
+        let mut set = |section: &str, key: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                flags[section][key] = value;
+            }
+        };
+        set("server", "host", self.host.as_ref().map(|v| json!(v)));
+        set("server", "port", self.port.map(|v| json!(v)));
+        set("engine", "max_sessions", self.max_sessions.map(|v| json!(v)));
+        set("limits", "rate_limit", self.rate_limit.as_ref().map(|v| json!(v)));
+        set("log", "level", self.log.as_ref().map(|v| json!(v)));
+        set("log", "json", self.log_json.then(|| json!(true)));
+        flags
+    }
+}
+
+pub fn run(args: ServeArgs) -> Result<(), Failure> {
+    let config = setup::config(&args.model, args.flags())?;
+    server::check(&config)?;
+    telemetry::init(&config.log)?;
+    let (engine, loaded) = setup::start_engine(&config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let address = (config.server.host.as_str(), config.server.port);
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|e| format!("cannot listen on {}:{}: {e}", address.0, address.1))?;
+        // On stdout and before the model is there: scripts read the port, probes find /readiness.
+        println!("listening on http://{}", listener.local_addr()?);
+        let mut loading = tokio::spawn(async move {
+            match loaded.await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(_) => Err("the engine thread ended while loading".into()),
+            }
+        });
+        let (failed_to_load, on_failure) = tokio::sync::oneshot::channel::<String>();
+        tokio::spawn(async move {
+            match (&mut loading).await {
+                Ok(Ok(())) => tracing::info!("ready"),
+                Ok(Err(error)) => {
+                    let _ = failed_to_load.send(error);
+                }
+                Err(_) => {}
+            }
+        });
+        let serving = server::run(listener, engine, config.clone(), stop_signal()?);
+        tokio::select! {
+            result = serving => result.map_err(Failure::from),
+            Ok(error) = on_failure => Err(error.into()),
+        }
+    })
+}
+
+/// Completes at SIGTERM or SIGINT.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,85 @@
+//! From settings to a loaded model or a running engine.
+
+use super::{Failure, ModelArgs};
+use crate::config::Config;
+use crate::engine::{self, EngineHandle, EngineSettings, Registry};
+use crate::model::cosyvoice2::{CosyVoice2, ModelConfig, ModelError};
+use crate::model::device;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use tokio::sync::oneshot;
+
+/// Folder of the voice that comes with Mynah.
+const BUNDLED: &str = "model_weights/mynah-mini";
+
+/// Merges the settings with the flags that all commands share and with `more` of the command's.
+pub fn config(args: &ModelArgs, more: Value) -> Result<Config, Failure> {
+    let mut flags = json!({});
+    if let Some(dir) = &args.model_dir {
+        flags["model"]["dir"] = json!(dir);
+    }
+    if let Some(name) = &args.device {
+        flags["model"]["device"] = json!(name);
+    }
+    if let (Value::Object(flags), Value::Object(more)) = (&mut flags, more) {
+        flags.extend(more);
+    }
+    Ok(Config::load(args.config.as_deref(), flags)?)
+}
+
+/// The model directory of the settings, or the bundled voice.
+pub fn model_dir(config: &Config) -> Result<PathBuf, Failure> {
+    match &config.model.dir {
+        Some(dir) if dir.is_dir() => Ok(dir.clone()),
+        Some(dir) => Err(format!("the model directory {} does not exist", dir.display()).into()),
+        None => bundled_dir().ok_or_else(|| {
+            format!("the bundled voice {BUNDLED} was not found; run from the project's folder or set --model-dir").into()
+        }),
+    }
+}
+
+/// The bundled voice: below the working directory, beside the executable, or where the binary was
+/// built.
+fn bundled_dir() -> Option<PathBuf> {
+    let executable = std::env::current_exe().ok();
+    let beside = executable.as_deref().and_then(Path::parent);
+    [Some(Path::new(".")), beside, Some(Path::new(env!("CARGO_MANIFEST_DIR")))]
+        .into_iter()
+        .flatten()
+        .map(|root| root.join(BUNDLED))
+        .find(|dir| dir.is_dir())
+}
+
+/// Registered voices: the prompts of the model directory, or else those of the bundled voice
+/// (a prompt is a recording; any model can speak with it).
+pub fn registry(model_dir: &Path) -> Result<Registry, Failure> {
+    let own = model_dir.join("prompts");
+    let dir = if own.is_dir() { Some(own) } else { bundled_dir().map(|dir| dir.join("prompts")) };
+    Ok(match dir {
+        Some(dir) => Registry::from_dir(&dir)?,
+        None => Registry::default(),
+    })
+}
+
+/// Starts the engine; the receiver tells when the model is loaded and warm.
+pub fn start_engine(
+    config: &Config,
+) -> Result<(EngineHandle, oneshot::Receiver<Result<(), ModelError>>), Failure> {
+    let dir = model_dir(config)?;
+    let device = device::by_name(&config.model.device)?;
+    let sample_rate = ModelConfig::from_dir(&dir)?.sample_rate;
+    let settings = EngineSettings {
+        engine: config.engine.clone(),
+        limits: config.limits.clone(),
+        registry: registry(&dir)?,
+        sample_rate: u32::try_from(sample_rate)?,
+    };
+    Ok(engine::start(settings, move || CosyVoice2::load(&dir, &device))?)
+}
+
+/// Starts the engine and waits until it is ready.
+pub fn ready_engine(config: &Config) -> Result<EngineHandle, Failure> {
+    let (handle, loaded) = start_engine(config)?;
+    loaded.blocking_recv().map_err(|_| "the engine thread ended while loading")??;
+    Ok(handle)
+}

@@ -1,0 +1,195 @@
+//! What attention remembers: keys and values of past positions.
+
+use super::tensor_bytes;
+use crate::model::nn::activation;
+use burn::tensor::{Device, Tensor, TensorData};
+
+/// Keys and values of past positions, in pages of fixed length.
+///
+/// A page is written in place until it is full and never moves, so that a position costs the same
+/// however many came before it, and clones share every page that they do not write.
+#[derive(Debug, Clone)]
+pub struct KvCache {
+    pages: Vec<Page>,
+    /// Positions per page.
+    page: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Page {
+    /// `[batch, heads, head_dim, capacity]`: transposed, as the product with the queries reads
+    /// them. The CPU backend would repack all of the past at every call otherwise.
+    keys: Tensor<4>,
+    /// `[batch, heads, capacity, head_dim]`
+    values: Tensor<4>,
+    filled: usize,
+}
+
+/// Keys `[batch, heads, head_dim, positions]` and values `[batch, heads, positions, head_dim]` of
+/// a run of positions.
+pub type KeysValues = (Tensor<4>, Tensor<4>);
+
+impl KvCache {
+    /// Without positions. Pages have room for `page` of them.
+    pub fn new(page: usize) -> Self {
+        Self { pages: Vec::new(), page: page.max(1) }
+    }
+
+    /// Adds positions; gives all of them so far, in order.
+    pub fn append(&mut self, keys: Tensor<4>, values: Tensor<4>) -> Vec<KeysValues> {
+        let [_, _, added, _] = values.dims();
+        let mut done = 0;
+        while done < added {
+            let room = match self.pages.last() {
+                Some(page) if page.room() > 0 => page.room(),
+                _ => {
+                    self.pages.push(Page::new(&values, self.page));
+                    self.page
+                }
+            };
+            let n = room.min(added - done);
+            if let Some(page) = self.pages.last_mut() {
+                page.write(keys.clone().narrow(3, done, n), values.clone().narrow(2, done, n));
+            }
+            done += n;
+        }
+        self.pages.iter().map(Page::filled).collect()
+    }
+
+    /// Gives up the room that is left in the last page, so that clones share all of it: the next
+    /// position starts a page.
+    pub fn seal(&mut self) {
+        let Some(page) = self.pages.last_mut().filter(|page| page.room() > 0) else { return };
+        let mut cut = Page::new(&page.values, page.filled);
+        let (keys, values) = page.filled();
+        cut.write(keys, values);
+        *page = cut;
+    }
+
+    /// Device memory in bytes.
+    pub fn bytes(&self) -> usize {
+        self.pages.iter().map(|page| tensor_bytes(&page.keys) + tensor_bytes(&page.values)).sum()
+    }
+}
+
+impl Page {
+    /// For values like these, `[batch, heads, _, head_dim]`.
+    fn new(values: &Tensor<4>, capacity: usize) -> Self {
+        let [batch, heads, _, size] = values.dims();
+        let device = values.device();
+        Self {
+            keys: Tensor::zeros([batch, heads, size, capacity], &device),
+            values: Tensor::zeros([batch, heads, capacity, size], &device),
+            filled: 0,
+        }
+    }
+
+    fn room(&self) -> usize {
+        self.values.dims()[2] - self.filled
+    }
+
+    fn write(&mut self, keys: Tensor<4>, values: Tensor<4>) {
+        let [batch, heads, added, size] = values.dims();
+        let at = self.filled..self.filled + added;
+        let (b, h, d) = (0..batch, 0..heads, 0..size);
+        let place = [b.clone(), h.clone(), d.clone(), at.clone()];
+        self.keys.inplace(|all| all.slice_assign(place, keys));
+        self.values.inplace(|all| all.slice_assign([b, h, at, d], values));
+        self.filled += added;
+    }
+
+    fn filled(&self) -> KeysValues {
+        let (keys, values) = (self.keys.clone(), self.values.clone());
+        (keys.narrow(3, 0, self.filled), values.narrow(2, 0, self.filled))
+    }
+}
+
+/// `softmax(scores) · values` over keys that come in runs, heads joined: scores `[batch, heads,
+/// queries, keys of the run]`, values `[batch, heads, keys of the run, head_dim]`; gives `[batch,
+/// queries, heads * head_dim]`.
+pub fn attend(scores: Vec<Tensor<4>>, values: Vec<Tensor<4>>) -> Tensor<3> {
+    let weights = activation::softmax(scores);
+    let mixed = weights.into_iter().zip(values).map(|(weights, values)| weights.matmul(values));
+    let Some(mixed) = mixed.reduce(|sum, run| sum + run) else {
+        unreachable!("a query sees itself")
+    };
+    let [batch, heads, queries, size] = mixed.dims();
+    mixed.swap_dims(1, 2).reshape([batch, queries, heads * size])
+}
+
+/// Bias `[1, 1, length, length]` of the block-causal mask: position `i` sees `j` before the end
+/// of its own block of `block` positions.
+pub fn block_causal_bias(length: usize, block: usize, device: &Device) -> Tensor<4> {
+    let mut values = vec![0.0; length * length];
+    for (i, row) in values.chunks_exact_mut(length.max(1)).enumerate() {
+        let seen = (i / block + 1) * block;
+        row.iter_mut().skip(seen).for_each(|v| *v = -1e10);
+    }
+    let data = TensorData::new(values, [1, 1, length, length]);
+    Tensor::from_data(data, device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(x: Tensor<4>) -> Vec<f32> {
+        x.into_data().iter::<f32>().collect()
+    }
+
+    /// Positions `from..to` of one head of size 2: values `10 p` and `10 p + 1`, keys the same.
+    fn positions(from: usize, to: usize) -> KeysValues {
+        let values: Vec<f32> =
+            (from..to).flat_map(|p| [0, 1].map(|c| (10 * p + c) as f32)).collect();
+        let data = TensorData::new(values, [1, 1, to - from, 2]);
+        let values: Tensor<4> = Tensor::from_data(data, &Device::flex());
+        (values.clone().swap_dims(2, 3), values)
+    }
+
+    fn append(cache: &mut KvCache, from: usize, to: usize) -> KeysValues {
+        let (keys, values) = positions(from, to);
+        let (keys, values): (Vec<_>, Vec<_>) = cache.append(keys, values).into_iter().unzip();
+        (Tensor::cat(keys, 3), Tensor::cat(values, 2))
+    }
+
+    fn assert_holds(got: KeysValues, positions: KeysValues) {
+        assert_eq!(read(got.0), read(positions.0));
+        assert_eq!(read(got.1), read(positions.1));
+    }
+
+    /// Protects the order over the borders of pages, for portions of any length.
+    #[test]
+    fn positions_stay_in_order() {
+        let mut cache = KvCache::new(4);
+        for (from, to) in [(0, 3), (3, 5), (5, 13), (13, 14)] {
+            assert_holds(append(&mut cache, from, to), positions(0, to));
+        }
+        assert_eq!(cache.pages.len(), 4);
+    }
+
+    /// Protects sessions that start from one voice, sealed or not.
+    #[test]
+    fn clones_go_their_own_ways() {
+        for seal in [false, true] {
+            let mut voice = KvCache::new(4);
+            append(&mut voice, 0, 6);
+            if seal {
+                let before = voice.bytes();
+                voice.seal();
+                assert_eq!(voice.bytes(), before / 8 * 6);
+            }
+            let (mut one, mut two) = (voice.clone(), voice);
+            append(&mut two, 100, 103);
+            assert_holds(append(&mut one, 6, 7), positions(0, 7));
+        }
+    }
+
+    #[test]
+    fn blocks_hide_what_follows_them() {
+        let bias = read(block_causal_bias(5, 2, &Device::flex()));
+        let seen: Vec<usize> =
+            bias.chunks(5).map(|row| row.iter().filter(|b| **b == 0.0).count()).collect();
+        assert_eq!(seen, [2, 2, 4, 4, 5]);
+        assert_eq!(bias[2], -1e10);
+    }
+}

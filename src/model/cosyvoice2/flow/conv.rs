@@ -1,0 +1,85 @@
+//! Causal convolution, over a whole sequence or going on from where an earlier call stopped.
+
+use super::{tensor_bytes, unsupported};
+use crate::model::weights::{Scope, WeightsError};
+use burn::tensor::Tensor;
+
+/// The last input frames of a causal convolution, `[batch, kernel - 1, channels]`; none before
+/// the first frame, where they are zeros.
+#[derive(Debug, Clone, Default)]
+pub struct Tail(Option<Tensor<3>>);
+
+impl Tail {
+    /// Device memory in bytes.
+    pub fn bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, tensor_bytes)
+    }
+}
+
+/// Convolution of stride 1 that sees only the past: `kernel - 1` frames before the input.
+#[derive(Debug, Clone)]
+pub struct CausalConv {
+    /// Over windows of `kernel` frames, `[1, kernel * in, out]`.
+    weight: Tensor<3>,
+    /// `[1, 1, out]`
+    bias: Tensor<3>,
+    kernel: usize,
+}
+
+impl CausalConv {
+    /// Loads `weight` `[out, in, kernel]` and `bias` `[out]`.
+    pub fn load(
+        scope: &Scope,
+        input: usize,
+        output: usize,
+        kernel: usize,
+    ) -> Result<Self, WeightsError> {
+        if kernel == 0 {
+            return Err(unsupported(scope, "a convolution has no taps"));
+        }
+        let weight = scope.tensor("weight", [output, input, kernel])?;
+        // Tap by tap, as the frames of a window lie in memory.
+        let weight = weight.permute([2, 1, 0]).reshape([1, kernel * input, output]);
+        let bias = scope.tensor("bias", [output])?.reshape([1, 1, output]);
+        Ok(Self { weight, bias, kernel })
+    }
+
+    /// BTC to BTC, of equal length.
+    pub fn forward(&self, x: Tensor<3>, tail: Option<&mut Tail>) -> Tensor<3> {
+        let [batch, frames, channels] = x.dims();
+        let past = self.kernel - 1;
+        if past == 0 {
+            return self.forward_valid(x);
+        }
+        let zeros = || Tensor::zeros([batch, past, channels], &x.device());
+        let x = match tail {
+            None => Tensor::cat(vec![zeros(), x], 1),
+            Some(tail) => {
+                let mut kept = tail.0.take().unwrap_or_else(zeros);
+                let x = Tensor::cat(vec![kept.clone(), x], 1);
+                // Written into a tensor of its own: a view would keep the whole input alive.
+                let last = x.clone().narrow(1, frames, past);
+                kept.inplace(|kept| kept.slice_assign([0..batch, 0..past, 0..channels], last));
+                tail.0 = Some(kept);
+                x
+            }
+        };
+        self.forward_valid(x)
+    }
+
+    /// BTC to BTC, `kernel - 1` frames shorter: the input brings its own past.
+    pub fn forward_valid(&self, x: Tensor<3>) -> Tensor<3> {
+        windows(x, self.kernel).matmul(self.weight.clone()) + self.bias.clone()
+    }
+}
+
+/// Every run of `kernel` frames as one row: `[batch, frames, channels]` to
+/// `[batch, frames - kernel + 1, kernel * channels]`. Frames lie one after another in memory, so
+/// this is a view of overlapping rows on the CPU.
+fn windows(x: Tensor<3>, kernel: usize) -> Tensor<3> {
+    let [batch, frames, channels] = x.dims();
+    if kernel == 1 {
+        return x;
+    }
+    x.reshape([batch, frames * channels]).unfold(1, kernel * channels, channels)
+}

@@ -1,0 +1,385 @@
+//! Causal conditional estimator of the flow's velocity: a stack of ResNet and Transformer stages
+//! at one resolution.
+
+use super::cache::{KvCache, attend};
+use super::conv::{CausalConv, Tail};
+use super::unsupported;
+use crate::model::cosyvoice2::config::FlowDecoderConfig;
+use crate::model::nn::activation::{gelu, mish, silu};
+use crate::model::nn::{LayerNorm, Linear};
+use crate::model::weights::{Scope, WeightsError};
+use burn::tensor::{Device, Tensor, TensorData};
+
+const EPS: f64 = 1e-5;
+/// Taps of every convolution over time.
+const KERNEL: usize = 3;
+/// Width of the time embedding, in channels of the first stage.
+const TIME_FACTOR: usize = 4;
+/// Scale of the time before its sinusoidal encoding.
+const TIME_SCALE: f32 = 1000.0;
+
+/// The whole estimator. Stages are public, in the order in which [`Estimator::forward`] uses
+/// them: `down`, the `mid` ones, `up` on the middle's output beside the output of `down`.
+#[derive(Debug)]
+pub struct Estimator {
+    pub time: TimeEmbedding,
+    pub down: Stage,
+    pub down_conv: CausalConv,
+    pub mid: Vec<Stage>,
+    pub up: Stage,
+    pub up_conv: CausalConv,
+    pub final_block: Block,
+    pub final_proj: CausalConv,
+}
+
+/// What the estimator remembers of past frames at one solver step.
+#[derive(Debug, Clone)]
+pub struct EstimatorState {
+    down: StageState,
+    down_conv: Tail,
+    mid: Vec<StageState>,
+    up: StageState,
+    up_conv: Tail,
+    final_block: Tail,
+}
+
+impl EstimatorState {
+    /// Device memory in bytes.
+    pub fn bytes(&self) -> usize {
+        let stages = self.mid.iter().chain([&self.down, &self.up]).map(StageState::bytes);
+        let tails = [&self.down_conv, &self.up_conv, &self.final_block];
+        stages.sum::<usize>() + tails.into_iter().map(Tail::bytes).sum::<usize>()
+    }
+
+    /// See [`KvCache::seal`].
+    pub fn seal(&mut self) {
+        let stages = self.mid.iter_mut().chain([&mut self.down, &mut self.up]);
+        stages.flat_map(|stage| &mut stage.attention).for_each(KvCache::seal);
+    }
+}
+
+/// What the ResNets of all stages add at one solver step, each `[batch, 1, channels]`.
+#[derive(Debug, Clone)]
+pub struct StepTime {
+    down: Tensor<3>,
+    mid: Vec<Tensor<3>>,
+    up: Tensor<3>,
+}
+
+impl Estimator {
+    /// Loads the keys of `decoder.estimator.`.
+    pub fn load(
+        scope: &Scope,
+        config: &FlowDecoderConfig,
+        mel_bins: usize,
+    ) -> Result<Self, WeightsError> {
+        let [channels] = *config.channels.as_slice() else {
+            return Err(unsupported(scope, "only estimators of one resolution are known"));
+        };
+        // Noise, encoder output, speaker and prompt mel, beside one another.
+        let input = 4 * mel_bins;
+        let stage = |name: String, input: usize| {
+            Stage::load(&scope.sub(name), config, input, channels, channels * TIME_FACTOR)
+        };
+        let conv = |name: &str| CausalConv::load(&scope.sub(name), channels, channels, KERNEL);
+        Ok(Self {
+            time: TimeEmbedding::load(&scope.sub("time_mlp"), input, channels * TIME_FACTOR)?,
+            down: stage("down_blocks.0".into(), input)?,
+            down_conv: conv("down_blocks.0.2")?,
+            mid: (0..config.num_mid_blocks)
+                .map(|i| stage(format!("mid_blocks.{i}"), channels))
+                .collect::<Result<_, _>>()?,
+            up: stage("up_blocks.0".into(), 2 * channels)?,
+            up_conv: conv("up_blocks.0.2")?,
+            final_block: Block::load(&scope.sub("final_block"), channels, channels)?,
+            final_proj: CausalConv::load(&scope.sub("final_proj"), channels, mel_bins, 1)?,
+        })
+    }
+
+    /// The state before the first frame, in pages of `page` frames.
+    pub fn state(&self, page: usize) -> EstimatorState {
+        EstimatorState {
+            down: self.down.state(page),
+            down_conv: Tail::default(),
+            mid: self.mid.iter().map(|stage| stage.state(page)).collect(),
+            up: self.up.state(page),
+            up_conv: Tail::default(),
+            final_block: Tail::default(),
+        }
+    }
+
+    /// What the stages need of a time embedding `[batch, width]`.
+    pub fn step_time(&self, embedding: Tensor<2>) -> StepTime {
+        let active = mish(embedding).unsqueeze_dim::<3>(1);
+        StepTime {
+            down: self.down.resnet.time.forward(active.clone()),
+            mid: self.mid.iter().map(|s| s.resnet.time.forward(active.clone())).collect(),
+            up: self.up.resnet.time.forward(active),
+        }
+    }
+
+    /// Velocity `[batch, frames, mel]` of the joined input `[batch, frames, 4 * mel]`: noise,
+    /// encoder output, speaker, prompt mel.
+    ///
+    /// With a state, goes on after the frames it has seen; every frame sees all of its own call
+    /// and before. Without, the call is the whole sequence, under `bias` `[1, 1, frames, frames]`
+    /// if given.
+    pub fn forward(
+        &self,
+        x: Tensor<3>,
+        time: &StepTime,
+        bias: Option<&Tensor<4>>,
+        mut state: Option<&mut EstimatorState>,
+    ) -> Tensor<3> {
+        let past = state.as_deref_mut().map(|s| &mut s.down);
+        let skip = self.down.forward(x, &time.down, bias, past);
+        let tail = state.as_deref_mut().map(|s| &mut s.down_conv);
+        let mut x = self.down_conv.forward(skip.clone(), tail);
+        for (i, (stage, time)) in self.mid.iter().zip(&time.mid).enumerate() {
+            let past = state.as_deref_mut().map(|s| &mut s.mid[i]);
+            x = stage.forward(x, time, bias, past);
+        }
+        let past = state.as_deref_mut().map(|s| &mut s.up);
+        let x = self.up.forward(Tensor::cat(vec![x, skip], 2), &time.up, bias, past);
+        let x = self.up_conv.forward(x, state.as_deref_mut().map(|s| &mut s.up_conv));
+        let x = self.final_block.forward(x, state.map(|s| &mut s.final_block));
+        self.final_proj.forward(x, None)
+    }
+}
+
+/// Sinusoidal encoding of the solver's time, through two linear maps.
+#[derive(Debug)]
+pub struct TimeEmbedding {
+    linear_1: Linear,
+    linear_2: Linear,
+    input: usize,
+}
+
+impl TimeEmbedding {
+    fn load(scope: &Scope, input: usize, width: usize) -> Result<Self, WeightsError> {
+        Ok(Self {
+            linear_1: Linear::load(&scope.sub("linear_1"), input, width)?,
+            linear_2: Linear::load(&scope.sub("linear_2"), width, width)?,
+            input,
+        })
+    }
+
+    /// Times in `[0, 1]` to `[times, width]`.
+    pub fn forward(&self, times: &[f32], device: &Device) -> Tensor<2> {
+        let half = self.input / 2;
+        let rate = -(10_000f64.ln()) / (half as f64 - 1.0);
+        let mut encoded = Vec::with_capacity(times.len() * self.input);
+        for time in times {
+            let angle = |m: usize| TIME_SCALE * time * (m as f64 * rate).exp() as f32;
+            encoded.extend((0..half).map(|m| angle(m).sin()));
+            encoded.extend((0..half).map(|m| angle(m).cos()));
+        }
+        let data = TensorData::new(encoded, [times.len(), 2 * half]);
+        let hidden = self.linear_1.forward(Tensor::<2>::from_data(data, device));
+        self.linear_2.forward(silu(hidden))
+    }
+}
+
+/// A ResNet and its Transformer blocks.
+#[derive(Debug)]
+pub struct Stage {
+    pub resnet: ResNet,
+    pub blocks: Vec<TransformerBlock>,
+}
+
+#[derive(Debug, Clone)]
+struct StageState {
+    block1: Tail,
+    block2: Tail,
+    attention: Vec<KvCache>,
+}
+
+impl StageState {
+    fn bytes(&self) -> usize {
+        let keys: usize = self.attention.iter().map(KvCache::bytes).sum();
+        keys + self.block1.bytes() + self.block2.bytes()
+    }
+}
+
+impl Stage {
+    fn load(
+        scope: &Scope,
+        config: &FlowDecoderConfig,
+        input: usize,
+        channels: usize,
+        time: usize,
+    ) -> Result<Self, WeightsError> {
+        let blocks = scope.sub(1);
+        Ok(Self {
+            resnet: ResNet::load(&scope.sub(0), input, channels, time)?,
+            blocks: (0..config.n_blocks)
+                .map(|i| TransformerBlock::load(&blocks.sub(i), config, channels))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn state(&self, page: usize) -> StageState {
+        StageState {
+            block1: Tail::default(),
+            block2: Tail::default(),
+            attention: vec![KvCache::new(page); self.blocks.len()],
+        }
+    }
+
+    fn forward(
+        &self,
+        x: Tensor<3>,
+        time: &Tensor<3>,
+        bias: Option<&Tensor<4>>,
+        mut state: Option<&mut StageState>,
+    ) -> Tensor<3> {
+        let tails = state.as_deref_mut().map(|s| (&mut s.block1, &mut s.block2));
+        let mut x = self.resnet.run(x, time, tails);
+        for (i, block) in self.blocks.iter().enumerate() {
+            let past = state.as_deref_mut().map(|s| &mut s.attention[i]);
+            x = block.forward(x, bias, past);
+        }
+        x
+    }
+}
+
+/// Two [`Block`]s, the time added between them, and a linear shortcut.
+#[derive(Debug)]
+pub struct ResNet {
+    block1: Block,
+    block2: Block,
+    time: Linear,
+    shortcut: CausalConv,
+}
+
+impl ResNet {
+    fn load(
+        scope: &Scope,
+        input: usize,
+        channels: usize,
+        time: usize,
+    ) -> Result<Self, WeightsError> {
+        Ok(Self {
+            block1: Block::load(&scope.sub("block1"), input, channels)?,
+            block2: Block::load(&scope.sub("block2"), channels, channels)?,
+            time: Linear::load(&scope.sub("mlp.1"), time, channels)?,
+            shortcut: CausalConv::load(&scope.sub("res_conv"), input, channels, 1)?,
+        })
+    }
+
+    /// BTC to BTC over a whole sequence, at the time embedding `[batch, width]`.
+    pub fn forward(&self, x: Tensor<3>, embedding: Tensor<2>) -> Tensor<3> {
+        let time = self.time.forward(mish(embedding).unsqueeze_dim::<3>(1));
+        self.run(x, &time, None)
+    }
+
+    fn run(
+        &self,
+        x: Tensor<3>,
+        time: &Tensor<3>,
+        tails: Option<(&mut Tail, &mut Tail)>,
+    ) -> Tensor<3> {
+        let (tail1, tail2) = tails.unzip();
+        let h = self.block1.forward(x.clone(), tail1) + time.clone();
+        self.block2.forward(h, tail2) + self.shortcut.forward(x, None)
+    }
+}
+
+/// Causal convolution, LayerNorm over channels, Mish.
+#[derive(Debug)]
+pub struct Block {
+    conv: CausalConv,
+    norm: LayerNorm,
+}
+
+impl Block {
+    fn load(scope: &Scope, input: usize, output: usize) -> Result<Self, WeightsError> {
+        Ok(Self {
+            conv: CausalConv::load(&scope.sub("block.0"), input, output, KERNEL)?,
+            norm: LayerNorm::load(&scope.sub("block.2"), output, EPS)?,
+        })
+    }
+
+    fn forward(&self, x: Tensor<3>, tail: Option<&mut Tail>) -> Tensor<3> {
+        mish(self.norm.forward(self.conv.forward(x, tail)))
+    }
+}
+
+/// Pre-norm Transformer block without positions.
+#[derive(Debug)]
+pub struct TransformerBlock {
+    norm_attention: LayerNorm,
+    /// Queries (scaled by `1 / sqrt(head_dim)`), keys and values in one map.
+    qkv: Linear,
+    output: Linear,
+    norm_feed_forward: LayerNorm,
+    expand: Linear,
+    contract: Linear,
+    heads: usize,
+    head_dim: usize,
+}
+
+impl TransformerBlock {
+    fn load(
+        scope: &Scope,
+        config: &FlowDecoderConfig,
+        channels: usize,
+    ) -> Result<Self, WeightsError> {
+        let (heads, head_dim) = (config.num_heads, config.attention_head_dim);
+        let inner = heads * head_dim;
+        let attention = scope.sub("attn1");
+        let weight =
+            |name: &str| attention.tensor::<2>(&format!("{name}.weight"), [inner, channels]);
+        let scale = 1.0 / (head_dim as f64).sqrt();
+        let qkv = vec![weight("to_q")? * scale, weight("to_k")?, weight("to_v")?];
+        let (expand, contract) = (scope.sub("ff.net.0.proj"), scope.sub("ff.net.2"));
+        let hidden =
+            expand.shape("weight").and_then(|s| s.first()).copied().unwrap_or(4 * channels);
+        Ok(Self {
+            norm_attention: LayerNorm::load(&scope.sub("norm1"), channels, EPS)?,
+            qkv: Linear::new(Tensor::cat(qkv, 0), None),
+            output: Linear::load(&attention.sub("to_out.0"), inner, channels)?,
+            norm_feed_forward: LayerNorm::load(&scope.sub("norm3"), channels, EPS)?,
+            expand: Linear::load(&expand, channels, hidden)?,
+            contract: Linear::load(&contract, hidden, channels)?,
+            heads,
+            head_dim,
+        })
+    }
+
+    /// BTC to BTC. `bias` `[1, 1, frames, frames]` is added to the scores.
+    pub fn forward(
+        &self,
+        x: Tensor<3>,
+        bias: Option<&Tensor<4>>,
+        past: Option<&mut KvCache>,
+    ) -> Tensor<3> {
+        let x = self.attention(self.norm_attention.forward(x.clone()), bias, past) + x;
+        let hidden = self.expand.forward(self.norm_feed_forward.forward(x.clone()));
+        self.contract.forward(gelu(hidden)) + x
+    }
+
+    fn attention(
+        &self,
+        x: Tensor<3>,
+        bias: Option<&Tensor<4>>,
+        past: Option<&mut KvCache>,
+    ) -> Tensor<3> {
+        let [batch, frames, _] = x.dims();
+        let heads = self.heads;
+        let split =
+            self.qkv.forward(x).reshape([batch, frames, 3 * heads, self.head_dim]).swap_dims(1, 2);
+        let part = |i: usize| split.clone().narrow(1, i * heads, heads);
+        let (key, value) = (part(1), part(2));
+        let runs = match past {
+            Some(past) => past.append(key.transpose(), value),
+            None => vec![(key.transpose(), value)],
+        };
+        let score = |key: Tensor<4>| match bias {
+            Some(bias) => part(0).matmul(key) + bias.clone(),
+            None => part(0).matmul(key),
+        };
+        let (scores, values) = runs.into_iter().map(|(key, value)| (score(key), value)).unzip();
+        self.output.forward(attend(scores, values))
+    }
+}

@@ -1,0 +1,152 @@
+//! The upsampling stack: mel and source spectrum to the output spectrum's parameters.
+
+use super::resblock::ResBlock;
+use crate::model::cosyvoice2::config::HiftConfig;
+use crate::model::nn::{Conv1d, ConvOptions};
+use crate::model::weights::{Scope, WeightsError};
+use burn::tensor::ops::{ConvTransposeOptions, PadMode};
+use burn::tensor::{Tensor, activation, module};
+
+const KERNEL: usize = 7;
+/// Slope of the last leaky ReLU: the original leaves it at PyTorch's default.
+const FINAL_SLOPE: f64 = 0.01;
+
+/// Keys `conv_pre`, `ups`, `source_downs`, `source_resblocks`, `resblocks`, `conv_post`.
+#[derive(Debug, Clone)]
+pub struct Decoder {
+    conv_pre: Conv1d,
+    stages: Vec<Stage>,
+    conv_post: Conv1d,
+}
+
+impl Decoder {
+    pub fn load(scope: &Scope, config: &HiftConfig) -> Result<Self, WeightsError> {
+        let padding = (KERNEL / 2, KERNEL / 2);
+        let options = ConvOptions { padding, ..Default::default() };
+        let (mels, base) = (config.in_channels, config.base_channels);
+        let spectrum = config.istft_params.n_fft + 2;
+        let stages = config.upsample_rates.len();
+        Ok(Self {
+            conv_pre: Conv1d::load(&scope.sub("conv_pre"), mels, base, KERNEL, options)?,
+            stages: (0..stages).map(|i| Stage::load(scope, config, i)).collect::<Result<_, _>>()?,
+            conv_post: {
+                let scope = scope.sub("conv_post");
+                Conv1d::load(&scope, base >> stages, spectrum, KERNEL, options)?
+            },
+        })
+    }
+
+    /// Mel `[1, mels, T]` to `[1, base, T]`.
+    pub fn pre(&self, mel: Tensor<3>) -> Tensor<3> {
+        self.conv_pre.forward(mel)
+    }
+
+    pub fn stages(&self) -> &[Stage] {
+        &self.stages
+    }
+
+    /// Last stage's output to `[1, 2 * bins, frames]`: logarithms of magnitudes, then sines'
+    /// arguments of phases.
+    pub fn post(&self, x: Tensor<3>) -> Tensor<3> {
+        self.conv_post.forward(activation::leaky_relu(x, FINAL_SLOPE))
+    }
+
+    /// Mel `[1, mels, T]` and source spectrum `[1, 2 * bins, frames]` to [`Self::post`]'s output.
+    pub fn forward(&self, mel: Tensor<3>, source: Tensor<3>) -> Tensor<3> {
+        let stages = self.stages.iter();
+        let x = stages.fold(self.pre(mel), |x, stage| stage.forward(x, source.clone()));
+        self.post(x)
+    }
+}
+
+/// One upsampling step, its share of the source, and its residual blocks.
+#[derive(Debug, Clone)]
+pub struct Stage {
+    slope: f64,
+    /// `[in, out, kernel]`
+    up_weight: Tensor<3>,
+    /// `[out]`
+    up_bias: Tensor<1>,
+    up_options: ConvTransposeOptions<1>,
+    /// The last stage gets one more frame, reflected, to match the frames of a centred transform.
+    extend: bool,
+    source_down: Conv1d,
+    source_resblock: ResBlock,
+    resblocks: Vec<ResBlock>,
+}
+
+impl Stage {
+    fn load(scope: &Scope, config: &HiftConfig, i: usize) -> Result<Self, WeightsError> {
+        let channels = config.base_channels >> (i + 1);
+        let (rate, kernel) = (config.upsample_rates[i], config.upsample_kernel_sizes[i]);
+        let ups = scope.sub("ups").sub(i);
+        // The source comes at the rate of the last stage; this one's is slower by the rates after.
+        let down: usize = config.upsample_rates[i + 1..].iter().product();
+        let (down_kernel, down_padding) = if down == 1 { (1, 0) } else { (2 * down, down / 2) };
+        let down_options = ConvOptions {
+            stride: down,
+            padding: (down_padding, down_padding),
+            ..Default::default()
+        };
+        let spectrum = config.istft_params.n_fft + 2;
+        let blocks = config.resblock_kernel_sizes.len();
+        let sizes = config.resblock_kernel_sizes.iter().zip(&config.resblock_dilation_sizes);
+        Ok(Self {
+            slope: config.lrelu_slope,
+            up_weight: ups.tensor("weight", [2 * channels, channels, kernel])?,
+            up_bias: ups.tensor("bias", [channels])?,
+            up_options: ConvTransposeOptions::new([rate], [(kernel - rate) / 2], [0], [1], 1),
+            extend: i + 1 == config.upsample_rates.len(),
+            source_down: {
+                let scope = scope.sub("source_downs").sub(i);
+                Conv1d::load(&scope, spectrum, channels, down_kernel, down_options)?
+            },
+            source_resblock: ResBlock::load(
+                &scope.sub("source_resblocks").sub(i),
+                channels,
+                config.source_resblock_kernel_sizes[i],
+                &config.source_resblock_dilation_sizes[i],
+            )?,
+            resblocks: sizes
+                .enumerate()
+                .map(|(j, (kernel, dilations))| {
+                    let scope = scope.sub("resblocks").sub(i * blocks + j);
+                    ResBlock::load(&scope, channels, *kernel, dilations)
+                })
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// `[1, 2c, n]` to `[1, c, n * rate]`, one frame more in the last stage.
+    pub fn upsample(&self, x: Tensor<3>) -> Tensor<3> {
+        let (weight, bias) = (self.up_weight.clone(), Some(self.up_bias.clone()));
+        let x = activation::leaky_relu(x, self.slope);
+        let x = module::conv_transpose1d(x, weight, bias, self.up_options.clone());
+        if self.extend { x.pad([(1, 0)], PadMode::Reflect) } else { x }
+    }
+
+    /// Source spectrum `[1, 2 * bins, frames]` at this stage's rate, `[1, c, n * rate]`.
+    pub fn source_down(&self, spectrum: Tensor<3>) -> Tensor<3> {
+        self.source_down.forward(spectrum)
+    }
+
+    pub fn source_resblock(&self) -> &ResBlock {
+        &self.source_resblock
+    }
+
+    pub fn resblocks(&self) -> &[ResBlock] {
+        &self.resblocks
+    }
+
+    /// `[1, 2c, n]` and the source spectrum to `[1, c, n * rate]`: the mean of the residual
+    /// blocks over the upsampled input plus the source.
+    pub fn forward(&self, x: Tensor<3>, spectrum: Tensor<3>) -> Tensor<3> {
+        let source = self.source_resblock.forward(self.source_down(spectrum));
+        let x = self.upsample(x) + source;
+        let outputs = self.resblocks.iter().map(|block| block.forward(x.clone()));
+        match outputs.reduce(|sum, y| sum + y) {
+            Some(sum) => sum / self.resblocks.len() as f64,
+            None => x,
+        }
+    }
+}

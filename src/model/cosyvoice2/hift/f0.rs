@@ -1,0 +1,38 @@
+//! Fundamental frequency from mel: five convolutions and a linear layer.
+
+use crate::model::nn::{Conv1d, ConvOptions, Linear};
+use crate::model::weights::{Scope, WeightsError};
+use burn::tensor::{Tensor, activation};
+
+const LAYERS: usize = 5;
+const KERNEL: usize = 3;
+
+/// Mel frames on each side that an output of [`F0Predictor`] depends on.
+pub const F0_CONTEXT: usize = LAYERS * (KERNEL / 2);
+
+/// Keys `condnet.{0,2,4,6,8}` (an ELU follows each) and `classifier`.
+#[derive(Debug, Clone)]
+pub struct F0Predictor {
+    convs: Vec<Conv1d>,
+    classifier: Linear,
+}
+
+impl F0Predictor {
+    pub fn load(scope: &Scope, mels: usize, channels: usize) -> Result<Self, WeightsError> {
+        let options = ConvOptions { padding: (KERNEL / 2, KERNEL / 2), ..Default::default() };
+        let convs = (0..LAYERS)
+            .map(|i| {
+                let input = if i == 0 { mels } else { channels };
+                let scope = scope.sub("condnet").sub(2 * i);
+                Conv1d::load(&scope, input, channels, KERNEL, options)
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self { convs, classifier: Linear::load(&scope.sub("classifier"), channels, 1)? })
+    }
+
+    /// Mel `[1, mels, frames]` to hertz `[1, frames]`, not negative.
+    pub fn forward(&self, mel: Tensor<3>) -> Tensor<2> {
+        let x = self.convs.iter().fold(mel, |x, conv| activation::elu(conv.forward(x), 1.0));
+        self.classifier.forward(x.swap_dims(1, 2)).squeeze_dim::<2>(2).abs()
+    }
+}

@@ -1,0 +1,71 @@
+//! Residual block of dilated convolutions with snake activations (Ziyin et al. 2020; BigVGAN).
+
+use crate::model::nn::{Conv1d, ConvOptions};
+use crate::model::weights::{Scope, WeightsError};
+use burn::tensor::Tensor;
+
+/// Keys `convs1.{i}`, `convs2.{i}`, `activations1.{i}.alpha`, `activations2.{i}.alpha`, one `i`
+/// per dilation.
+#[derive(Debug, Clone)]
+pub struct ResBlock {
+    layers: Vec<Layer>,
+}
+
+#[derive(Debug, Clone)]
+struct Layer {
+    snake1: Snake,
+    conv1: Conv1d,
+    snake2: Snake,
+    conv2: Conv1d,
+}
+
+impl ResBlock {
+    pub fn load(
+        scope: &Scope,
+        channels: usize,
+        kernel: usize,
+        dilations: &[usize],
+    ) -> Result<Self, WeightsError> {
+        let conv = |name: &str, i: usize, dilation: usize| {
+            let side = (kernel - 1) * dilation / 2;
+            let options = ConvOptions { dilation, padding: (side, side), ..Default::default() };
+            Conv1d::load(&scope.sub(name).sub(i), channels, channels, kernel, options)
+        };
+        let snake = |name: &str, i: usize| Snake::load(&scope.sub(name).sub(i), channels);
+        let layers = dilations.iter().enumerate().map(|(i, &dilation)| {
+            Ok(Layer {
+                snake1: snake("activations1", i)?,
+                conv1: conv("convs1", i, dilation)?,
+                snake2: snake("activations2", i)?,
+                conv2: conv("convs2", i, 1)?,
+            })
+        });
+        Ok(Self { layers: layers.collect::<Result<_, _>>()? })
+    }
+
+    /// `[1, channels, n]` to the same shape.
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        self.layers.iter().fold(x, |x, layer| {
+            let y = layer.conv1.forward(layer.snake1.forward(x.clone()));
+            x + layer.conv2.forward(layer.snake2.forward(y))
+        })
+    }
+}
+
+/// `x + sin(a x)^2 / (a + 1e-9)`, `a` per channel.
+#[derive(Debug, Clone)]
+struct Snake {
+    /// `[1, channels, 1]`
+    alpha: Tensor<3>,
+}
+
+impl Snake {
+    fn load(scope: &Scope, channels: usize) -> Result<Self, WeightsError> {
+        Ok(Self { alpha: scope.tensor::<1>("alpha", [channels])?.reshape([1, channels, 1]) })
+    }
+
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let sine = (x.clone() * self.alpha.clone()).sin();
+        x + sine.clone() * sine / (self.alpha.clone() + 1e-9)
+    }
+}

@@ -1,0 +1,225 @@
+//! One decoder layer of Qwen2 over the rows of one or several sequences.
+
+use super::LlmError;
+use crate::model::cosyvoice2::config::LlmConfig;
+use crate::model::nn::{Angles, KvCache, Linear, RmsNorm, decode_attention};
+use crate::model::weights::{Scope, WeightsError};
+use burn::tensor::activation::{silu, softmax};
+use burn::tensor::{Device, Tensor, TensorData};
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AttentionShape {
+    pub heads: usize,
+    pub kv_heads: usize,
+    pub head_dim: usize,
+}
+
+impl AttentionShape {
+    pub fn new(config: &LlmConfig) -> Result<Self, LlmError> {
+        let LlmConfig { hidden_size, num_attention_heads: heads, num_key_value_heads, .. } =
+            *config;
+        let divides = |part: usize, whole: usize| part > 0 && whole.is_multiple_of(part);
+        if !divides(heads, hidden_size) || !divides(num_key_value_heads, heads) {
+            return Err(LlmError::Config(format!(
+                "hidden size {hidden_size}, {heads} heads and {num_key_value_heads} key-value \
+                 heads do not divide"
+            )));
+        }
+        let head_dim = hidden_size / heads;
+        if !head_dim.is_multiple_of(2) {
+            return Err(LlmError::Config(format!("head dimension {head_dim} is odd")));
+        }
+        Ok(Self { heads, kv_heads: num_key_value_heads, head_dim })
+    }
+}
+
+/// Consecutive rows of a call that belong to one sequence.
+pub(super) struct Segment<'a> {
+    pub cache: &'a mut KvCache,
+    pub len: usize,
+}
+
+impl Segment<'_> {
+    /// `[1, 1, n, past + n]`: zero, and minus infinity where a row would see the future. A single
+    /// row sees everything.
+    pub fn causal_mask(&self, device: &Device) -> Option<Tensor<4>> {
+        let (n, past) = (self.len, self.cache.len());
+        if n == 1 {
+            return None;
+        }
+        let total = past + n;
+        let mut mask = vec![0f32; n * total];
+        for (i, row) in mask.chunks_exact_mut(total).enumerate() {
+            row[past + i + 1..].fill(f32::NEG_INFINITY);
+        }
+        Some(Tensor::from_data(TensorData::new(mask, [1, 1, n, total]), device))
+    }
+}
+
+/// Pre-norm decoder layer: grouped-query attention (Ainslie et al. 2023), then a SiLU-gated MLP.
+#[derive(Debug)]
+pub(super) struct Layer {
+    attention_norm: RmsNorm,
+    /// Queries (already divided by the root of the head dimension), keys and values.
+    qkv: Linear,
+    output: Linear,
+    mlp_norm: RmsNorm,
+    /// Gate, then up.
+    gate_up: Linear,
+    down: Linear,
+    shape: AttentionShape,
+}
+
+impl Layer {
+    pub fn load(
+        scope: &Scope,
+        config: &LlmConfig,
+        shape: AttentionShape,
+    ) -> Result<Self, WeightsError> {
+        let (hidden, inner) = (config.hidden_size, config.intermediate_size);
+        let eps = config.rms_norm_eps;
+        let (attention, mlp) = (scope.sub("self_attn"), scope.sub("mlp"));
+        Ok(Self {
+            attention_norm: RmsNorm::load(&scope.sub("input_layernorm"), hidden, eps)?,
+            qkv: load_qkv(&attention, hidden, shape)?,
+            output: Linear::load_no_bias(&attention.sub("o_proj"), hidden, hidden)?,
+            mlp_norm: RmsNorm::load(&scope.sub("post_attention_layernorm"), hidden, eps)?,
+            gate_up: load_gate_up(&mlp, hidden, inner)?,
+            down: Linear::load_no_bias(&mlp.sub("down_proj"), inner, hidden)?,
+            shape,
+        })
+    }
+
+    /// `x` `[n, hidden]`; the rows of the segments follow one another.
+    pub fn forward(
+        &self,
+        x: Tensor<2>,
+        index: usize,
+        angles: &Angles,
+        segments: &mut [Segment<'_>],
+        masks: &[Option<Tensor<4>>],
+    ) -> Tensor<2> {
+        let attended = self.attend(&x, index, angles, segments, masks);
+        let x = x + self.output.forward(attended);
+        let gate_up = self.gate_up.forward(self.mlp_norm.forward(x.clone()));
+        let inner = gate_up.dims()[1] / 2;
+        let gate = silu(gate_up.clone().narrow(1, 0, inner));
+        x + self.down.forward(gate * gate_up.narrow(1, inner, inner))
+    }
+
+    /// `[n, hidden]` before the output projection.
+    fn attend(
+        &self,
+        x: &Tensor<2>,
+        index: usize,
+        angles: &Angles,
+        segments: &mut [Segment<'_>],
+        masks: &[Option<Tensor<4>>],
+    ) -> Tensor<2> {
+        let AttentionShape { heads, kv_heads, head_dim } = self.shape;
+        let n = x.dims()[0];
+        let qkv = self.qkv.forward(self.attention_norm.forward(x.clone()));
+        let qkv = qkv.reshape([n, heads + 2 * kv_heads, head_dim]);
+        // Queries and keys lie side by side and turn alike.
+        let turned = angles.rotate(qkv.clone().narrow(1, 0, heads + kv_heads));
+        let values = qkv.narrow(1, heads + kv_heads, kv_heads);
+
+        let queries = turned.clone().narrow(1, 0, heads);
+
+        let mut start = 0;
+        let mut past = Vec::with_capacity(segments.len());
+        for segment in segments.iter_mut() {
+            let rows = |t: &Tensor<3>, from: usize| {
+                let rows = t.clone().narrow(0, start, segment.len).narrow(1, from, kv_heads);
+                rows.swap_dims(0, 1).unsqueeze()
+            };
+            let (keys, values) = (rows(&turned, heads), rows(&values, 0));
+            past.push(segment.cache.write(index, keys, values));
+            start += segment.len;
+        }
+        if masks.iter().all(Option::is_none)
+            && let Some(attended) = decode_attention(&queries, &past)
+        {
+            return attended;
+        }
+
+        let mut start = 0;
+        let mut attended = Vec::with_capacity(segments.len());
+        for ((segment, mask), (keys, values)) in segments.iter().zip(masks).zip(past) {
+            let queries = queries.clone().narrow(0, start, segment.len);
+            attended.push(self.shape.attention(queries, keys, values, mask.as_ref()));
+            start += segment.len;
+        }
+        match attended.len() {
+            1 => attended.remove(0),
+            _ => Tensor::cat(attended, 0),
+        }
+    }
+}
+
+impl AttentionShape {
+    /// `queries` `[n, heads, head_dim]`, `keys` `[1, kv_heads, head_dim, len]`, `values`
+    /// `[1, kv_heads, len, head_dim]`; result `[n, hidden]`.
+    ///
+    /// The query heads that share a key-value head become rows of one product with it, so keys
+    /// and values are neither repeated nor copied.
+    fn attention(
+        self,
+        queries: Tensor<3>,
+        keys: Tensor<4>,
+        values: Tensor<4>,
+        mask: Option<&Tensor<4>>,
+    ) -> Tensor<2> {
+        let Self { heads, kv_heads, head_dim } = self;
+        let group = heads / kv_heads;
+        let n = queries.dims()[0];
+        let total = keys.dims()[3];
+        let queries = queries
+            .reshape([n, kv_heads, group, head_dim])
+            .permute([1, 2, 0, 3])
+            .reshape([1, kv_heads, group * n, head_dim]);
+        let mut scores = queries.matmul(keys);
+        if let Some(mask) = mask {
+            scores = (scores.reshape([kv_heads, group, n, total]) + mask.clone()).reshape([
+                1,
+                kv_heads,
+                group * n,
+                total,
+            ]);
+        }
+        softmax(scores, 3)
+            .matmul(values)
+            .reshape([kv_heads, group, n, head_dim])
+            .permute([2, 0, 1, 3])
+            .reshape([n, heads * head_dim])
+    }
+}
+
+fn load_qkv(scope: &Scope, hidden: usize, shape: AttentionShape) -> Result<Linear, WeightsError> {
+    let (q, kv) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim);
+    let rows = q + 2 * kv;
+    let mut weight = Vec::with_capacity(rows * hidden);
+    let mut bias = Vec::with_capacity(rows);
+    for (name, size) in [("q_proj", q), ("k_proj", kv), ("v_proj", kv)] {
+        let part = scope.sub(name);
+        weight.extend(part.values("weight", &[size, hidden])?);
+        bias.extend(part.values("bias", &[size])?);
+    }
+    // softmax(q k^T / sqrt(d)): scaling q here saves a pass over the scores of every step.
+    let scale = (shape.head_dim as f32).sqrt().recip();
+    weight[..q * hidden].iter_mut().chain(&mut bias[..q]).for_each(|w| *w *= scale);
+    let device = scope.device();
+    Ok(Linear::new(
+        Tensor::from_data(TensorData::new(weight, [rows, hidden]), device),
+        Some(Tensor::from_data(TensorData::new(bias, [rows]), device)),
+    ))
+}
+
+fn load_gate_up(scope: &Scope, hidden: usize, inner: usize) -> Result<Linear, WeightsError> {
+    let mut weight = Vec::with_capacity(2 * inner * hidden);
+    for name in ["gate_proj", "up_proj"] {
+        weight.extend(scope.sub(name).values("weight", &[inner, hidden])?);
+    }
+    let weight = TensorData::new(weight, [2 * inner, hidden]);
+    Ok(Linear::new(Tensor::from_data(weight, scope.device()), None))
+}

@@ -1,0 +1,212 @@
+//! The language model: a Qwen2 decoder over text and speech tokens that predicts speech tokens.
+//!
+//! Sequences are made of [`LlmInput`]s, each from its own embedding table; a speech head on the
+//! last hidden state gives the next token's distribution. The text head of Qwen2 is not used.
+
+mod layer;
+
+use super::config::LlmConfig;
+use crate::model::nn::{CacheFull, KvCache, Linear, RmsNorm, Rotary};
+use crate::model::weights::{Scope, WeightsError};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use layer::{AttentionShape, Layer, Segment};
+
+/// Ids past the speech codebook: end of speech, one the original reserves, and FILL.
+const SPECIAL_SPEECH_IDS: usize = 3;
+/// SOS and TASK.
+const SPECIAL_INPUTS: usize = 2;
+
+/// One position of the input sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LlmInput {
+    /// Starts a sequence.
+    Sos,
+    /// Ends the text.
+    Task,
+    /// Id of the text tokenizer.
+    Text(u32),
+    /// Id of the speech tokenizer.
+    Speech(u32),
+}
+
+/// Why the language model cannot be loaded or stepped.
+#[derive(Debug, thiserror::Error)]
+pub enum LlmError {
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    #[error("language model configuration: {0}")]
+    Config(String),
+    #[error("there is no input")]
+    NoInput,
+    #[error("{input:?} is outside its table of {size} entries")]
+    UnknownId { input: LlmInput, size: usize },
+    /// Row `row` of a batch; 0 for a single sequence.
+    #[error("sequence {row}: {full}")]
+    CacheFull { row: usize, full: CacheFull },
+}
+
+/// Qwen2 decoder with the embeddings and the head of speech.
+///
+/// Calls do not change it: what belongs to one sequence is in its [`KvCache`]. A call that
+/// returns an error leaves the caches as they were.
+#[derive(Debug)]
+pub struct Llm {
+    /// Text, special (SOS, TASK) and speech embeddings one under another,
+    /// `[vocab + 2 + speech, hidden]`, so that a mixed prompt is one gather.
+    embedding: Tensor<2>,
+    vocab_size: usize,
+    speech_ids: usize,
+    layers: Vec<Layer>,
+    norm: RmsNorm,
+    head: Linear,
+    rotary: Rotary,
+    shape: AttentionShape,
+}
+
+impl Llm {
+    /// Loads from the root scope of `llm.pt`. `speech_token_size` is the size of the speech
+    /// codebook, which the tables exceed by three special ids.
+    pub fn load(
+        scope: &Scope,
+        config: &LlmConfig,
+        speech_token_size: usize,
+    ) -> Result<Self, LlmError> {
+        let shape = AttentionShape::new(config)?;
+        let hidden = config.hidden_size;
+        let speech_ids = speech_token_size + SPECIAL_SPEECH_IDS;
+        let model = scope.sub("llm.model.model");
+
+        let mut embedding =
+            Vec::with_capacity((config.vocab_size + SPECIAL_INPUTS + speech_ids) * hidden);
+        embedding.extend(model.values("embed_tokens.weight", &[config.vocab_size, hidden])?);
+        embedding.extend(scope.values("llm_embedding.weight", &[SPECIAL_INPUTS, hidden])?);
+        embedding.extend(scope.values("speech_embedding.weight", &[speech_ids, hidden])?);
+        let rows = [config.vocab_size + SPECIAL_INPUTS + speech_ids, hidden];
+
+        Ok(Self {
+            embedding: Tensor::from_data(TensorData::new(embedding, rows), scope.device()),
+            vocab_size: config.vocab_size,
+            speech_ids,
+            layers: (0..config.num_hidden_layers)
+                .map(|i| Layer::load(&model.sub("layers").sub(i), config, shape))
+                .collect::<Result<_, _>>()?,
+            norm: RmsNorm::load(&model.sub("norm"), hidden, config.rms_norm_eps)?,
+            head: Linear::load(&scope.sub("llm_decoder"), hidden, speech_ids)?,
+            rotary: Rotary::new(
+                shape.head_dim,
+                config.rope_theta,
+                config.max_position_embeddings,
+                scope.device(),
+            ),
+            shape,
+        })
+    }
+
+    /// An empty cache for one sequence of up to `capacity` positions. No more are given than the
+    /// model has positions.
+    pub fn new_cache(&self, capacity: usize) -> KvCache {
+        let AttentionShape { kv_heads, head_dim, .. } = self.shape;
+        let capacity = capacity.min(self.rotary.positions());
+        KvCache::new(self.layers.len(), kv_heads, capacity, head_dim, &self.device())
+    }
+
+    /// Appends `inputs` to the sequence in `cache`.
+    ///
+    /// Returns the hidden state of each input's position after the final norm, `[n, hidden]`.
+    pub fn forward(&self, inputs: &[LlmInput], cache: &mut KvCache) -> Result<Tensor<2>, LlmError> {
+        self.run(inputs, &mut [Segment { cache, len: inputs.len() }])
+    }
+
+    /// Appends one input to each of several sequences. The projections of all rows are one matrix
+    /// product; attention is per row.
+    ///
+    /// Returns the hidden state of each row after the final norm, `[rows, hidden]`. An error names
+    /// the first row at fault, and no row has been stepped.
+    pub fn step_batch(&self, rows: &mut [(LlmInput, &mut KvCache)]) -> Result<Tensor<2>, LlmError> {
+        let inputs: Vec<LlmInput> = rows.iter().map(|(input, _)| *input).collect();
+        let mut segments: Vec<Segment> =
+            rows.iter_mut().map(|(_, cache)| Segment { cache, len: 1 }).collect();
+        self.run(&inputs, &mut segments)
+    }
+
+    /// Scores of the speech ids, `[n, speech_token_size + 3]`, from hidden states `[n, hidden]`.
+    pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
+        self.head.forward(hidden)
+    }
+
+    /// Log-probabilities of the next speech id after the last row of `hidden`, `[n, hidden]`, on
+    /// the host.
+    pub fn logp(&self, hidden: Tensor<2>) -> Vec<f32> {
+        let last = hidden.dims()[0].saturating_sub(1);
+        let mut logp: Vec<f32> =
+            self.logits(hidden.narrow(0, last, 1)).into_data().iter::<f32>().collect();
+        log_softmax(&mut logp);
+        logp
+    }
+
+    /// Embedded inputs, `[n, hidden]`: the sequence as the first layer sees it.
+    pub fn embed(&self, inputs: &[LlmInput]) -> Result<Tensor<2>, LlmError> {
+        let ids = inputs.iter().map(|i| self.row(*i)).collect::<Result<Vec<i32>, _>>()?;
+        Ok(self.embedding.clone().select(0, ints(ids, &self.device())))
+    }
+
+    fn run(
+        &self,
+        inputs: &[LlmInput],
+        segments: &mut [Segment<'_>],
+    ) -> Result<Tensor<2>, LlmError> {
+        if inputs.is_empty() {
+            return Err(LlmError::NoInput);
+        }
+        for (row, segment) in segments.iter().enumerate() {
+            let room = segment.cache.check_room(segment.len);
+            room.map_err(|full| LlmError::CacheFull { row, full })?;
+        }
+        let mut x = self.embed(inputs)?;
+        let positions = segments.iter().flat_map(|s| s.cache.len()..s.cache.len() + s.len);
+        let positions = positions.map(|p| p as i32).collect();
+        let angles = self.rotary.at(ints(positions, &self.device()));
+        let masks: Vec<_> = segments.iter().map(|s| s.causal_mask(&self.device())).collect();
+        for (i, layer) in self.layers.iter().enumerate() {
+            x = layer.forward(x, i, &angles, segments, &masks);
+        }
+        for segment in segments {
+            segment.cache.advance(segment.len);
+        }
+        Ok(self.norm.forward(x))
+    }
+
+    /// Row of the embedding table.
+    fn row(&self, input: LlmInput) -> Result<i32, LlmError> {
+        let (start, id, size) = match input {
+            LlmInput::Text(id) => (0, id as usize, self.vocab_size),
+            LlmInput::Sos => (self.vocab_size, 0, SPECIAL_INPUTS),
+            LlmInput::Task => (self.vocab_size, 1, SPECIAL_INPUTS),
+            LlmInput::Speech(id) => {
+                (self.vocab_size + SPECIAL_INPUTS, id as usize, self.speech_ids)
+            }
+        };
+        let unknown = LlmError::UnknownId { input, size };
+        if id >= size {
+            return Err(unknown);
+        }
+        i32::try_from(start + id).map_err(|_| unknown)
+    }
+
+    fn device(&self) -> Device {
+        self.embedding.device()
+    }
+}
+
+fn ints(values: Vec<i32>, device: &Device) -> Tensor<1, Int> {
+    let n = values.len();
+    Tensor::from_data(TensorData::new(values, [n]), device)
+}
+
+/// In place, in f32 with the sum in f64.
+fn log_softmax(logits: &mut [f32]) {
+    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = logits.iter().map(|l| f64::from((l - max).exp())).sum();
+    let log_sum = max + sum.ln() as f32;
+    logits.iter_mut().for_each(|l| *l -= log_sum);
+}

@@ -1,0 +1,46 @@
+//! WebSocket `/inference_zero_shot_bistream`: text in as it is written, speech out as it is made.
+
+mod actor;
+mod events;
+mod protocol;
+
+use crate::server::account::Account;
+use crate::server::app::App;
+use crate::server::client::Peer;
+use crate::server::error::ApiError;
+use crate::server::request::RequestId;
+use axum::Extension;
+use axum::extract::State;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use std::sync::Arc;
+use tracing::Instrument;
+
+/// Frames that hold no prompt may be this large whatever the limit of a file is.
+const SMALL_FRAME: usize = 64 * 1024;
+
+pub async fn handle(
+    State(app): State<Arc<App>>,
+    Extension(id): Extension<RequestId>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, ApiError> {
+    let upgrade = upgrade.map_err(|rejection| {
+        ApiError::InvalidParameter(format!("a WebSocket is expected here: {rejection}"))
+    })?;
+    let place = app.websocket()?;
+    let account = Account::open(&app, id, "/inference_zero_shot_bistream");
+    // Told on the socket: scripts in browsers cannot read the answer to a failed upgrade.
+    let refusal = app.charge(peer, &headers).err();
+    let largest = app.settings.max_file_size.max(SMALL_FRAME);
+    Ok(upgrade.max_message_size(largest).max_frame_size(largest).on_upgrade(
+        move |socket| async move {
+            let span = account.span.clone();
+            actor::serve(socket, app, account, refusal).instrument(span).await;
+            drop(place);
+        },
+    ))
+}

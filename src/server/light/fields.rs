@@ -1,0 +1,82 @@
+//! Values as forms and JSON frames spell them.
+
+use crate::server::error::ApiError;
+
+/// # Errors
+/// [`ApiError::InvalidParameter`] for what is neither true nor false in any spelling.
+pub fn boolean(name: &str, text: &str) -> Result<bool, ApiError> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err(ApiError::InvalidParameter(format!("`{name}` must be true or false"))),
+    }
+}
+
+/// # Errors
+/// [`ApiError::InvalidParameter`] for what is no number, [`ApiError::OutOfRange`] for a tempo that
+/// speech does not have.
+pub fn speed(text: &str) -> Result<f32, ApiError> {
+    let number = text.trim().parse::<f32>().ok().filter(|speed| speed.is_finite());
+    let speed =
+        number.ok_or_else(|| ApiError::InvalidParameter("`speed` must be a number".into()))?;
+    if (0.5..=2.0).contains(&speed) {
+        return Ok(speed);
+    }
+    Err(ApiError::OutOfRange("`speed` must be 0.5 to 2.0".into()))
+}
+
+/// # Errors
+/// [`ApiError::InvalidParameter`].
+pub fn integer(name: &str, text: &str) -> Result<i64, ApiError> {
+    text.trim()
+        .parse()
+        .map_err(|_| ApiError::InvalidParameter(format!("`{name}` must be a whole number")))
+}
+
+/// # Errors
+/// [`ApiError::OutOfRange`] for a negative one.
+pub fn seed(number: i64) -> Result<u64, ApiError> {
+    u64::try_from(number).map_err(|_| ApiError::OutOfRange("`seed` must be 0 or more".into()))
+}
+
+/// # Errors
+/// [`ApiError::TextTooLong`] past `limit` characters.
+pub fn check_length(text: &str, limit: usize) -> Result<(), ApiError> {
+    if text.chars().count() > limit { Err(ApiError::TextTooLong { limit }) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn booleans_in_all_spellings() {
+        for yes in ["true", "True", "TRUE", "1", "yes", "Yes", "on", "ON", " true "] {
+            assert_eq!(boolean("stream", yes), Ok(true), "{yes}");
+        }
+        for no in ["false", "False", "0", "no", "NO", "off", "Off"] {
+            assert_eq!(boolean("stream", no), Ok(false), "{no}");
+        }
+        for odd in ["", "2", "maybe", "truee", "wahr"] {
+            assert!(matches!(boolean("stream", odd), Err(ApiError::InvalidParameter(_))), "{odd}");
+        }
+    }
+
+    #[test]
+    fn speeds_at_their_limits() {
+        assert_eq!(speed("0.5"), Ok(0.5));
+        assert_eq!(speed(" 2 "), Ok(2.0));
+        for out in ["0.49", "2.01", "-1", "0"] {
+            assert!(matches!(speed(out), Err(ApiError::OutOfRange(_))), "{out}");
+        }
+        for odd in ["NaN", "inf", "fast", "1,5", ""] {
+            assert!(matches!(speed(odd), Err(ApiError::InvalidParameter(_))), "{odd}");
+        }
+    }
+
+    #[test]
+    fn lengths_count_characters_not_bytes() {
+        assert_eq!(check_length("你好", 2), Ok(()));
+        assert_eq!(check_length("你好。", 2), Err(ApiError::TextTooLong { limit: 2 }));
+    }
+}

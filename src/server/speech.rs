@@ -1,0 +1,125 @@
+//! One utterance between a dialect and the engine: events in, packets of bytes out.
+
+use super::account::Account;
+use super::app::App;
+use super::error::ApiError;
+use super::format::Encoder;
+use crate::engine::{AudioEvent, Session, SpeakRequest, Summary, TextEvent, VoiceSource};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// What an utterance yields: `Started`, any number of `Audio`, `Done`.
+#[derive(Debug)]
+pub enum Packet {
+    Started {
+        queued: Duration,
+        voice_cached: bool,
+    },
+    /// Encoded samples.
+    Audio {
+        bytes: Vec<u8>,
+    },
+    /// The last encoded samples, which may be none.
+    Done {
+        bytes: Vec<u8>,
+        summary: Summary,
+    },
+}
+
+/// An utterance under way. Dropping it cancels it.
+pub struct Speech {
+    pub account: Account,
+    encoder: Encoder,
+    events: mpsc::Receiver<AudioEvent>,
+    model_rate: u32,
+    /// When its text was there, from which the wait for the first packet is counted.
+    since: Instant,
+    /// Until when it may wait in the queue; None once it has left it.
+    queue_deadline: Option<Instant>,
+    queue_timeout: Duration,
+}
+
+impl Speech {
+    /// Hands a request to the engine. Returns the utterance, and where its text goes if it comes
+    /// in a stream.
+    ///
+    /// # Errors
+    /// The engine's refusal, noted in the account.
+    pub fn begin(
+        app: &Arc<App>,
+        mut account: Account,
+        request: SpeakRequest,
+        encoder: Encoder,
+        since: Instant,
+    ) -> Result<(Self, mpsc::Sender<TextEvent>), ApiError> {
+        let voice = match &request.voice {
+            VoiceSource::Named(name) => name.clone(),
+            VoiceSource::Prompt { audio, .. } => format!("prompt of {:.1} s", audio.seconds()),
+        };
+        let Session { text, events } =
+            account.note(app.engine.speak(request).map_err(ApiError::from))?;
+        account.submitted(&voice);
+        let queue_timeout = app.settings.queue_timeout;
+        let speech = Self {
+            account,
+            encoder,
+            events,
+            model_rate: app.engine.status().sample_rate,
+            since,
+            queue_deadline: Some(Instant::now() + queue_timeout),
+            queue_timeout,
+        };
+        Ok((speech, text))
+    }
+
+    /// Since its text was there.
+    pub fn elapsed(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    pub fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+
+    /// The next packet. None after `Done` or an error. Nothing is lost when the future is dropped.
+    pub async fn next(&mut self) -> Option<Result<Packet, ApiError>> {
+        if self.account.is_over() {
+            return None;
+        }
+        let event = match self.queue_deadline {
+            None => self.events.recv().await,
+            Some(deadline) => {
+                match tokio::time::timeout_at(deadline.into(), self.events.recv()).await {
+                    Ok(event) => event,
+                    Err(_) => {
+                        // Ends the wait in the engine too.
+                        self.events.close();
+                        return Some(self.account.note(Err(ApiError::Overloaded {
+                            reason: "no session became free in time",
+                            retry_after: self.queue_timeout,
+                        })));
+                    }
+                }
+            }
+        };
+        let packet = match event {
+            Some(AudioEvent::Started { queued, voice_cached }) => {
+                self.queue_deadline = None;
+                Ok(Packet::Started { queued, voice_cached })
+            }
+            Some(AudioEvent::Audio(samples)) => {
+                let seconds = samples.len() as f64 / f64::from(self.model_rate.max(1));
+                self.account.audio(seconds, self.since);
+                Ok(Packet::Audio { bytes: self.encoder.push(&samples) })
+            }
+            Some(AudioEvent::Done(summary)) => {
+                self.account.done(&summary);
+                Ok(Packet::Done { bytes: self.encoder.finish(), summary })
+            }
+            Some(AudioEvent::Failed(error)) => Err(error.into()),
+            None => Err(ApiError::Processing("the engine dropped the session".into())),
+        };
+        Some(self.account.note(packet))
+    }
+}

@@ -1,0 +1,38 @@
+//! Where the log goes and what it holds.
+//!
+//! At the default level it names requests, lengths and times; never what is said.
+
+use crate::config::LogConfig;
+use std::io::IsTerminal;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::util::TryInitError;
+
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    #[error("`log.level` = {level}: {source}")]
+    Level { level: String, source: ParseError },
+    #[error(transparent)]
+    Installed(#[from] TryInitError),
+}
+
+/// Starts the log of the process, on standard error. `RUST_LOG` overrides the level.
+///
+/// # Errors
+/// A level that cannot be read, or a log that was started before.
+pub fn init(config: &LogConfig) -> Result<(), LogError> {
+    use tracing_subscriber::util::SubscriberInitExt;
+    let level = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_else(|_| config.level.clone());
+    // What a client's file does to the decoders is told to the client; theirs is noise here.
+    let filter = EnvFilter::builder()
+        .parse(format!("symphonia=off,{level}"))
+        .map_err(|source| LogError::Level { level, source })?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if config.json {
+        log.json().flatten_event(true).finish().try_init()?;
+    } else {
+        log.with_ansi(std::io::stderr().is_terminal()).finish().try_init()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! What the process counts, in the text that Prometheus reads.
+//!
+//! The names starting `lightllm_` are those that dashboards of LightTTS know; all others start
+//! `mynah_`.
+
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use std::fmt::Write;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+const REQUESTS: &str = "lightllm_request_count";
+const SUCCESSES: &str = "lightllm_request_success";
+const FAILURES: &str = "lightllm_request_failure";
+const LATENCY: &str = "lightllm_request_latency";
+const HTTP: &str = "mynah_requests_total";
+const FIRST_PACKET: &str = "mynah_first_packet_seconds";
+const CANCELLED: &str = "mynah_sessions_cancelled_total";
+const REJECTED: &str = "mynah_rejected_total";
+const ACTIVE: &str = "mynah_sessions_active";
+const QUEUED: &str = "mynah_sessions_queued";
+const WEBSOCKETS: &str = "mynah_websocket_connections";
+const RESIDENT: &str = "mynah_process_resident_memory_bytes";
+const AUDIO: &str = "mynah_audio_seconds_total";
+
+const FIRST_PACKET_BUCKETS: &[f64] =
+    &[0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0];
+const LATENCY_BUCKETS: &[f64] =
+    &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0];
+
+/// Reasons a request can be turned away for, all of which are shown from the start.
+const REASONS: [&str; 4] = ["rate_limited", "overloaded", "draining", "model_not_ready"];
+
+/// Microseconds of audio made. Counters of the registry are whole numbers, and this one's unit is
+/// the second.
+static AUDIO_MICROS: AtomicU64 = AtomicU64::new(0);
+
+/// Makes this process count, once. Every call returns the same registry.
+pub fn install() -> PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    HANDLE
+        .get_or_init(|| {
+            let builder = PrometheusBuilder::new();
+            let full = |name: &str| Matcher::Full(name.into());
+            let recorder = builder
+                .set_buckets_for_metric(full(FIRST_PACKET), FIRST_PACKET_BUCKETS)
+                .and_then(|b| b.set_buckets_for_metric(full(LATENCY), LATENCY_BUCKETS))
+                // Only empty lists of buckets are refused.
+                .unwrap_or_default()
+                .build_recorder();
+            let handle = recorder.handle();
+            if metrics::set_global_recorder(recorder).is_err() {
+                tracing::warn!("another registry of metrics is installed; /metrics stays empty");
+            }
+            describe();
+            handle
+        })
+        .clone()
+}
+
+/// Says what each name means, and makes each appear before its first event.
+fn describe() {
+    describe_counter!(REQUESTS, "Synthesis requests received.");
+    describe_counter!(SUCCESSES, "Synthesis requests answered in full.");
+    describe_counter!(FAILURES, "Synthesis requests that failed or were given up by the client.");
+    describe_histogram!(LATENCY, "Seconds from a synthesis request to its end.");
+    describe_counter!(HTTP, "HTTP requests answered, by dialect and status.");
+    describe_histogram!(FIRST_PACKET, "Seconds from a request's text to its first audio.");
+    describe_counter!(CANCELLED, "Synthesis requests given up by the client.");
+    describe_counter!(REJECTED, "Requests turned away, by reason.");
+    describe_gauge!(ACTIVE, "Sessions that are generating.");
+    describe_gauge!(QUEUED, "Requests that wait for a session.");
+    describe_gauge!(WEBSOCKETS, "WebSocket connections that are open.");
+    describe_gauge!(RESIDENT, "Resident memory of the process in bytes.");
+    for name in [REQUESTS, SUCCESSES, FAILURES, CANCELLED] {
+        counter!(name).increment(0);
+    }
+    for reason in REASONS {
+        counter!(REJECTED, "reason" => reason).increment(0);
+    }
+    observe(0, 0, 0);
+}
+
+/// An HTTP request was answered, or a WebSocket opened (status 101).
+pub fn request(dialect: &'static str, status: u16) {
+    counter!(HTTP, "dialect" => dialect, "status" => status.to_string()).increment(1);
+}
+
+/// A request was turned away with this error code.
+pub fn rejected(code: &str) {
+    counter!(REJECTED, "reason" => code.to_ascii_lowercase()).increment(1);
+}
+
+pub fn synthesis_began() {
+    counter!(REQUESTS).increment(1);
+}
+
+/// `outcome` is `done`, `cancelled` or an error code.
+pub fn synthesis_ended(outcome: &str, elapsed: Duration) {
+    counter!(if outcome == "done" { SUCCESSES } else { FAILURES }).increment(1);
+    if outcome == "cancelled" {
+        counter!(CANCELLED).increment(1);
+    }
+    histogram!(LATENCY).record(elapsed);
+}
+
+pub fn first_packet(elapsed: Duration) {
+    histogram!(FIRST_PACKET).record(elapsed);
+}
+
+/// So much audio was made.
+pub fn audio(seconds: f64) {
+    AUDIO_MICROS.fetch_add((seconds * 1e6).round() as u64, Ordering::Relaxed);
+}
+
+/// Sets what is read at the moment it is asked for.
+pub fn observe(active: usize, queued: usize, websockets: usize) {
+    gauge!(ACTIVE).set(active as f64);
+    gauge!(QUEUED).set(queued as f64);
+    gauge!(WEBSOCKETS).set(websockets as f64);
+    gauge!(RESIDENT).set(resident_bytes().unwrap_or(0) as f64);
+}
+
+/// All of it, in Prometheus' text format.
+pub fn render(handle: &PrometheusHandle) -> String {
+    let mut text = handle.render();
+    let seconds = AUDIO_MICROS.load(Ordering::Relaxed) as f64 / 1e6;
+    // Writing to a string cannot fail.
+    let _ = writeln!(
+        text,
+        "# HELP {AUDIO} Seconds of audio made.\n# TYPE {AUDIO} counter\n{AUDIO} {seconds}"
+    );
+    text
+}
+
+/// Memory of this process that is in RAM, where the system tells.
+pub fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rules `promtool check metrics` applies: each name has HELP and TYPE, counters of ours
+    /// end in `_total` and nothing else does, histograms have buckets.
+    #[test]
+    fn names_follow_the_rules() {
+        let handle = install();
+        synthesis_began();
+        first_packet(Duration::from_millis(120));
+        synthesis_ended("done", Duration::from_secs(1));
+        request("light", 200);
+        audio(0.25);
+        let text = render(&handle);
+        for name in [
+            REQUESTS,
+            SUCCESSES,
+            FAILURES,
+            LATENCY,
+            HTTP,
+            FIRST_PACKET,
+            CANCELLED,
+            REJECTED,
+            ACTIVE,
+            QUEUED,
+            WEBSOCKETS,
+            RESIDENT,
+            AUDIO,
+        ] {
+            let type_line = text.lines().find_map(|l| l.strip_prefix(&format!("# TYPE {name} ")));
+            let kind = type_line.unwrap_or_else(|| panic!("no TYPE of {name} in {text}"));
+            assert!(text.contains(&format!("# HELP {name} ")), "no HELP of {name}");
+            if name.starts_with("mynah_") {
+                assert_eq!(kind == "counter", name.ends_with("_total"), "{name} {kind}");
+            }
+            if kind == "histogram" {
+                assert!(text.contains(&format!("{name}_bucket{{le=\"0.1\"}}")), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn memory_is_read() {
+        assert!(resident_bytes().is_some_and(|bytes| bytes > 1 << 20));
+    }
+}

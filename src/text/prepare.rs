@@ -1,0 +1,77 @@
+//! The way of a whole text.
+
+use super::chars::{contains_chinese, is_only_punctuation};
+use super::long::cut_long;
+use super::normalize::{has_control_tokens, normalize};
+use super::split::{Language, split_paragraph};
+
+/// Most tokens of a piece: half a minute of speech, the length models are trained on.
+const MAX_TOKENS: usize = 100;
+
+/// Normalises a text and splits it into the pieces to synthesise one after another.
+///
+/// Empty when there is nothing to speak (white space, punctuation). `count_tokens` gives the
+/// number of a text's tokens in the model's vocabulary.
+pub fn prepare(text: &str, count_tokens: impl Fn(&str) -> usize) -> Vec<String> {
+    let text = normalize(text);
+    if text.is_empty() {
+        return vec![];
+    }
+    let pieces = if has_control_tokens(&text) {
+        vec![text]
+    } else {
+        let chinese = contains_chinese(&text);
+        let language = if chinese { Language::Chinese } else { Language::English };
+        split_paragraph(&text, language, false, &count_tokens)
+    };
+    pieces
+        .into_iter()
+        .filter(|piece| !is_only_punctuation(piece.trim()))
+        .flat_map(|piece| cut_long(piece, MAX_TOKENS, &count_tokens))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// About what a byte-pair encoding makes of English and Chinese: a token for each character
+    /// but for consonants.
+    fn tokens(text: &str) -> usize {
+        text.chars().filter(|c| !c.is_ascii_alphabetic() || "aeioux".contains(*c)).count()
+    }
+
+    fn letters(text: &str) -> String {
+        text.chars().filter(|c| c.is_alphanumeric()).collect()
+    }
+
+    #[test]
+    fn nothing_to_speak_is_no_piece() {
+        for text in ["", "  \n", "...", "？！", " - ", "🎉"] {
+            assert_eq!(prepare(text, tokens), [""; 0], "{text:?}");
+        }
+    }
+
+    /// The longest text a request may bring, without any punctuation.
+    #[test]
+    fn long_texts_become_pieces_that_can_be_spoken() {
+        let words = "never stop talking about everything ".repeat(28);
+        let chinese = "没有标点的一个很长的句子".repeat(83);
+        let kana = "あいうえお".repeat(200);
+        for text in [&words, &chinese, &kana, &"x".repeat(1000)] {
+            let pieces = prepare(text, tokens);
+            assert!(pieces.len() > 1);
+            for piece in &pieces {
+                assert!(tokens(piece) <= MAX_TOKENS, "{}: {piece}", tokens(piece));
+            }
+            assert_eq!(letters(&pieces.concat()), letters(text), "nothing may be lost");
+        }
+    }
+
+    #[test]
+    fn sentences_of_both_languages_are_kept() {
+        assert_eq!(prepare("Hello there. I am 5", tokens), ["Hello there. I am five."]);
+        assert_eq!(prepare("你好。 我 5 岁，", tokens), ["你好。我5岁。"]);
+        assert_eq!(prepare("说吧<|endofprompt|>1. 2", tokens), ["说吧<|endofprompt|>1. 2"]);
+    }
+}

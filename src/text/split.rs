@@ -1,0 +1,110 @@
+//! A text to the pieces that are synthesised one after another.
+
+/// How a text is measured and where its sentences end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// Measured in characters.
+    Chinese,
+    /// Measured in tokens.
+    English,
+}
+
+/// A piece longer than [`MIN_LENGTH`] is closed before it would grow past this.
+const MAX_LENGTH: usize = 80;
+const MIN_LENGTH: usize = 60;
+/// A last piece shorter than this joins the one before.
+const MERGE_LENGTH: usize = 20;
+
+/// Splits at ends of sentences (and at commas, with `comma_split`), then joins neighbours to
+/// pieces of about 60 to 80 tokens or characters.
+///
+/// A text without a terminator at its end gets one; of several terminators in a row the first
+/// stays. A sentence is never cut, however long.
+pub fn split_paragraph(
+    text: &str,
+    language: Language,
+    comma_split: bool,
+    count_tokens: &dyn Fn(&str) -> usize,
+) -> Vec<String> {
+    let length = |text: &str| match language {
+        Language::Chinese => text.chars().count(),
+        Language::English => count_tokens(text),
+    };
+    let mut pieces: Vec<String> = Vec::new();
+    let mut current = String::new();
+    for sentence in sentences(text, language, comma_split) {
+        let joined = format!("{current}{sentence}");
+        if length(&joined) > MAX_LENGTH && length(&current) > MIN_LENGTH {
+            pieces.push(std::mem::replace(&mut current, sentence));
+        } else {
+            current = joined;
+        }
+    }
+    match pieces.last_mut() {
+        _ if current.is_empty() => {}
+        Some(last) if length(&current) < MERGE_LENGTH => last.push_str(&current),
+        _ => pieces.push(current),
+    }
+    pieces
+}
+
+/// The sentences with their terminators and the closing quotes that follow these.
+fn sentences(text: &str, language: Language, comma_split: bool) -> Vec<String> {
+    let terminates = |c: char| match c {
+        '.' | '?' | '!' | ';' => true,
+        ':' => language == Language::English,
+        '。' | '？' | '！' | '；' | '：' | '、' => language == Language::Chinese,
+        '，' | ',' => comma_split,
+        _ => false,
+    };
+    let mut text = text.to_string();
+    if !text.ends_with(terminates) {
+        text.push(if language == Language::Chinese { '。' } else { '.' });
+    }
+    let mut sentences: Vec<String> = Vec::new();
+    let mut start = 0;
+    for (at, c) in text.char_indices().filter(|(_, c)| terminates(*c)) {
+        let after = at + c.len_utf8();
+        // Empty after another terminator.
+        if start < at {
+            sentences.push(text[start..after].into());
+        }
+        start = after;
+        let quote = text[after..].chars().next().filter(|c| matches!(c, '"' | '”'));
+        if let (Some(quote), Some(last)) = (quote, sentences.last_mut()) {
+            last.push(quote);
+            start += quote.len_utf8();
+        }
+    }
+    sentences
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(text: &str, language: Language) -> Vec<String> {
+        split_paragraph(text, language, false, &|text| text.chars().count())
+    }
+
+    /// Texts that begin with terminators and quotes have no sentence to attach them to.
+    #[test]
+    fn odd_beginnings_are_no_trouble() {
+        assert_eq!(split(".\"Hello.\" he said", Language::English), ["\"Hello.\" he said."]);
+        assert_eq!(split("", Language::English), [""; 0]);
+        assert_eq!(split("...", Language::English), [""; 0]);
+        assert_eq!(split("。”你好", Language::Chinese), ["”你好。"]);
+    }
+
+    #[test]
+    fn repeated_terminators_are_said_once() {
+        assert_eq!(split("Wait... what?!", Language::English), ["Wait. what?"]);
+    }
+
+    #[test]
+    fn short_ends_join_the_piece_before() {
+        let long = "x".repeat(70);
+        assert_eq!(split(&format!("{long}. {long}. y."), Language::English).len(), 2);
+        assert_eq!(split(&format!("{long}. y."), Language::English).len(), 1);
+    }
+}
