@@ -9,8 +9,16 @@ use serde_json::json;
 use std::sync::Arc;
 
 /// The page's files: route, media type, content.
-const FILES: &[(&str, &str, &[u8])] =
-    &[("/demo", "text/html; charset=utf-8", include_bytes!("../../web_demo/index.html"))];
+const FILES: &[(&str, &str, &[u8])] = &[
+    ("/demo", "text/html; charset=utf-8", include_bytes!("../../web_demo/index.html")),
+    ("/demo/style.css", "text/css; charset=utf-8", include_bytes!("../../web_demo/style.css")),
+    ("/demo/app.js", "text/javascript; charset=utf-8", include_bytes!("../../web_demo/app.js")),
+    (
+        "/demo/worklet.js",
+        "text/javascript; charset=utf-8",
+        include_bytes!("../../web_demo/worklet.js"),
+    ),
+];
 
 pub fn router() -> Router<Arc<App>> {
     FILES.iter().fold(
