@@ -59,7 +59,7 @@ enum Stage {
     /// The language model speaks; the flow follows block by block.
     Decoding,
     /// The flow works on the complete utterance.
-    Passing(Pass),
+    Passing(Box<Pass>),
     /// The vocoder works through complete mel, `[1, mel bins, frames]` each.
     Vocoding(VecDeque<Tensor<3>>),
     Done,
@@ -208,7 +208,7 @@ impl Generation {
         } else if let Some(flow) = &mut self.flow {
             Stage::Vocoding([model.flow.extend(flow, &tokens, true)?].into())
         } else {
-            Stage::Passing(model.flow.begin(&self.voice.prompt, &tokens, false, true)?)
+            Stage::Passing(Box::new(model.flow.begin(&self.voice.prompt, &tokens, false, true)?))
         };
         Ok(Step::Working)
     }

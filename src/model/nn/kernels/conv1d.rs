@@ -232,7 +232,9 @@ mod tests {
                 let want = portable(x.clone(), weight.clone(), bias, dilation, padding);
                 assert_eq!(got.dims(), want.dims());
                 let error = (got - want).abs().max().into_scalar::<f32>();
-                assert!(error < 1e-4, "{input} to {output}, kernel {kernel}, {n}: {error}");
+                // Sums of so many products of ordinary size, in two orders.
+                let rounding = 2e-5 * ((input * kernel) as f32).sqrt();
+                assert!(error < rounding, "{input} to {output}, kernel {kernel}, {n}: {error}");
             }
         }
     }
