@@ -318,8 +318,11 @@ async fn whole_text_gives_a_wav_and_a_stream_gives_pcm() {
             .await;
     assert_eq!(answer.headers()["x-sample-rate"], "24000");
     let pcm = answer.bytes().await.expect("body");
-    assert_eq!(pcm.len(), samples as usize * 2, "equal seeds give equal speech");
-    assert_eq!(&body[44..], &pcm[..], "streamed or whole, the samples are the same");
+    assert_eq!(pcm.len(), samples as usize * 2, "the same tokens, streamed or whole");
+    let again =
+        synthesize(&server, form(text, prompt_wav()).text("seed", "5").text("stream", "true"))
+            .await;
+    assert_eq!(again.bytes().await.expect("body"), pcm, "equal seeds give equal speech");
 
     let answer =
         synthesize(&server, form(text, prompt_wav()).text("seed", "5").text("speed", "1.5")).await;

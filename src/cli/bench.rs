@@ -112,6 +112,7 @@ fn speak(engine: &EngineHandle, text: &str, bistream: bool) -> Result<Sample, Fa
         id: "bench".into(),
         voice: VoiceSource::Named(DEFAULT_VOICE.into()),
         text: input,
+        streaming: true,
         speed: 1.0,
         seed: Some(7),
     })?;

@@ -70,6 +70,7 @@ pub fn run(args: SayArgs) -> Result<(), Failure> {
         id: "say".into(),
         voice,
         text: TextInput::Whole(args.text.clone()),
+        streaming: args.raw,
         speed: args.speed,
         seed: args.seed,
     })?;

@@ -44,7 +44,7 @@ impl ServeArgs {
         set("engine", "max_sessions", self.max_sessions.map(|v| json!(v)));
         set("limits", "rate_limit", self.rate_limit.as_ref().map(|v| json!(v)));
         set("log", "level", self.log.as_ref().map(|v| json!(v)));
-        set("log", "json", self.log_json.then(|| json!(true)));
+        set("log", "json", self.log_json.then_some(json!(true)));
         flags
     }
 }

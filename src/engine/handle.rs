@@ -32,7 +32,9 @@ pub struct SpeakRequest {
     pub id: String,
     pub voice: VoiceSource,
     pub text: TextInput,
-    /// Tempo, 0.5 to 2. Other than 1, a sentence's audio leaves when the sentence is made.
+    /// Whether audio leaves hop by hop, or sentence by sentence, which sounds a little better.
+    pub streaming: bool,
+    /// Tempo, 0.5 to 2. Heeded only without `streaming`.
     pub speed: f32,
     /// Equal seeds give equal speech.
     pub seed: Option<u64>,

@@ -69,6 +69,7 @@ impl SessionState {
             id: "warm-up".into(),
             voice: VoiceSource::Named(DEFAULT_VOICE.into()),
             text: TextInput::Whole("Good morning.".into()),
+            streaming: true,
             speed: 1.0,
             seed: Some(0),
         };
@@ -163,6 +164,7 @@ impl SessionState {
             };
             let options = GenerationOptions {
                 seed: self.request.seed.unwrap_or_else(rand::random),
+                streaming: self.request.streaming,
                 speed: self.request.speed,
                 max_text_tokens: super::feed::MAX_SEGMENT_TOKENS,
             };
@@ -183,7 +185,7 @@ impl SessionState {
             }
         }
         match generation.step(context.model).map_err(failed)? {
-            Step::Decoded => Ok(Progress::Worked),
+            Step::Working => Ok(Progress::Worked),
             Step::NeedText => Ok(Progress::Waiting),
             Step::Audio(samples) => {
                 self.emit(samples, context.settings.sample_rate)?;

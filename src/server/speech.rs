@@ -60,8 +60,19 @@ impl Speech {
         let Session { text, events } =
             account.note(app.engine.speak(request).map_err(ApiError::from))?;
         account.submitted(&voice);
+        Ok((Self::of_events(app, account, events, encoder, since), text))
+    }
+
+    /// An utterance that the engine has.
+    pub fn of_events(
+        app: &App,
+        account: Account,
+        events: mpsc::Receiver<AudioEvent>,
+        encoder: Encoder,
+        since: Instant,
+    ) -> Self {
         let queue_timeout = app.settings.queue_timeout;
-        let speech = Self {
+        Self {
             account,
             encoder,
             events,
@@ -69,8 +80,7 @@ impl Speech {
             since,
             queue_deadline: Some(Instant::now() + queue_timeout),
             queue_timeout,
-        };
-        Ok((speech, text))
+        }
     }
 
     /// Since its text was there.

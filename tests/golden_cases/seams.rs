@@ -153,7 +153,7 @@ fn golden_mini_no_click_at_hop_edges() {
                     planted[edge..].iter_mut().for_each(|x| *x += step);
                     clicks(&planted, edge)
                 };
-                assert!(finds(0.4), "a step of 0.4 at {edge} goes unseen");
+                assert!(finds(0.25), "a step of 0.25 at {edge} goes unseen");
                 all += 1;
                 if surroundings(&heard, edge) < 0.04 {
                     assert!(finds(0.05), "a step of 0.05 at {edge} goes unseen");
@@ -162,6 +162,6 @@ fn golden_mini_no_click_at_hop_edges() {
             }
         }
         println!("{all} edges without a click, a step of 0.05 found at {quiet}");
-        assert!(2 * quiet > all, "only {quiet} of {all} edges are quiet enough for a small step");
+        assert!(3 * quiet > all, "only {quiet} of {all} edges are quiet enough for a small step");
     });
 }

@@ -108,16 +108,16 @@ async fn clients_that_vanish() {
         async move {
             let mut client = server.connect().await;
             tokio::time::sleep(Duration::from_millis(i * 3 % 40)).await;
-            if i % 5 > 0 {
+            if !i.is_multiple_of(5) {
                 client.text(r#"{"voice":"default"}"#).await;
             }
             if i % 5 > 1 {
-                client.say(&"x".repeat(500), i % 2 == 0).await;
+                client.say(&"x".repeat(500), i.is_multiple_of(2)).await;
             }
             if i % 5 > 2 && i < 20 {
                 client.hear().await;
             }
-            if i % 3 == 0 {
+            if i.is_multiple_of(3) {
                 let _ = client.socket.close(None).await;
             }
         }

@@ -4,21 +4,24 @@
 use super::decode::{
     Action, BistreamDecoder, BistreamOptions, Decoder, LengthLimits, Rules, Sample, WholeDecoder,
 };
-use super::flow::FlowState;
+use super::flow::{FlowState, Pass};
 use super::hift::{VocoderStream, speed_mel};
 use super::sampling::{Ras, Sampler};
 use super::{CosyVoice2, ModelError, Voice};
 use crate::model::nn::KvCache;
 use burn::tensor::Tensor;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// How an utterance is to be made.
 #[derive(Debug, Clone, Copy)]
 pub struct GenerationOptions {
     /// Equal seeds give equal speech.
     pub seed: u64,
-    /// Tempo. Other than 1, no sound comes before the utterance is complete: the mel is stretched
-    /// as a whole.
+    /// Whether sound comes hop by hop. Otherwise the flow sees the complete utterance at once,
+    /// which sounds a little better.
+    pub streaming: bool,
+    /// Tempo. Other than 1 only without `streaming`: the mel is stretched as a whole.
     pub speed: f32,
     /// Most text tokens that will be pushed to a streamed utterance.
     pub max_text_tokens: usize,
@@ -27,9 +30,9 @@ pub struct GenerationOptions {
 /// What a step made.
 #[derive(Debug)]
 pub enum Step {
-    /// The language model went on by one forward.
-    Decoded,
-    /// Samples at the model's rate, in `[-1, 1]`. Empty where a hop is only prepared.
+    /// Nothing to hear yet.
+    Working,
+    /// Samples at the model's rate, in `[-1, 1]`.
     Audio(Vec<f32>),
     /// Nothing can be done before more text comes.
     NeedText,
@@ -38,27 +41,27 @@ pub enum Step {
 
 /// An utterance being made. Its owner calls [`Self::step`] until [`Step::Done`].
 pub struct Generation {
+    voice: Arc<Voice>,
     decoder: Decoder,
     sampler: Sampler,
     cache: KvCache,
-    flow: FlowState,
     vocoder: VocoderStream,
+    /// The flow where it goes block by block.
+    flow: Option<FlowState>,
     /// Speech tokens that the flow has not seen.
     fresh: Vec<u32>,
     speech_tokens: usize,
     speed: f32,
-    /// Mel waiting for the vocoder, `[1, mel bins, frames]` each.
-    mel: VecDeque<Tensor<3>>,
     stage: Stage,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
+    /// The language model speaks; the flow follows block by block.
     Decoding,
-    /// All speech tokens are there; the flow has not made the last frames.
-    Ending,
-    /// All mel is there.
-    Vocoding,
+    /// The flow works on the complete utterance.
+    Passing(Pass),
+    /// The vocoder works through complete mel, `[1, mel bins, frames]` each.
+    Vocoding(VecDeque<Tensor<3>>),
     Done,
 }
 
@@ -69,7 +72,7 @@ impl Generation {
     /// An utterance whose text is known in full.
     pub fn whole(
         model: &CosyVoice2,
-        voice: &Voice,
+        voice: &Arc<Voice>,
         text: &[u32],
         options: GenerationOptions,
     ) -> Result<Self, ModelError> {
@@ -87,7 +90,7 @@ impl Generation {
     /// An utterance whose text comes in pieces, interleaved with the speech (bistream).
     pub fn streamed(
         model: &CosyVoice2,
-        voice: &Voice,
+        voice: &Arc<Voice>,
         options: GenerationOptions,
     ) -> Result<Self, ModelError> {
         let rules = BistreamOptions {
@@ -104,7 +107,7 @@ impl Generation {
 
     fn new(
         model: &CosyVoice2,
-        voice: &Voice,
+        voice: &Arc<Voice>,
         decoder: Decoder,
         text_tokens: usize,
         options: GenerationOptions,
@@ -119,13 +122,13 @@ impl Generation {
             decoder,
             sampler: Sampler::Ras(Ras::new(model.config.sampling, options.seed)),
             cache: model.llm.new_cache(positions),
-            flow: voice.flow.clone(),
             vocoder: VocoderStream::new(&model.hift, options.seed),
+            flow: options.streaming.then(|| voice.flow.clone()),
             fresh: Vec::new(),
             speech_tokens: 0,
             speed: options.speed,
-            mel: VecDeque::new(),
             stage: Stage::Decoding,
+            voice: voice.clone(),
         }
     }
 
@@ -144,46 +147,39 @@ impl Generation {
         self.speech_tokens
     }
 
-    /// One forward of the language model, one block of the flow, or one second of the vocoder.
+    /// One forward of the language model, one block or one solver step of the flow, or one second
+    /// of the vocoder.
     pub fn step(&mut self, model: &CosyVoice2) -> Result<Step, ModelError> {
-        match self.stage {
+        match &mut self.stage {
             Stage::Decoding => self.decode(model),
-            Stage::Ending => {
-                self.stage = Stage::Vocoding;
-                if self.speech_tokens == 0 {
-                    self.stage = Stage::Done;
-                    return Ok(Step::Done);
+            Stage::Passing(pass) => {
+                if let Some(mel) = model.flow.advance(pass) {
+                    self.stage = Stage::Vocoding(chunks(speed_mel(mel, self.speed)));
                 }
-                let tokens = std::mem::take(&mut self.fresh);
-                let mel = model.flow.extend(&mut self.flow, &tokens, true)?;
-                self.mel.push_back(mel);
-                if self.speed != 1.0 {
-                    self.stretch();
-                }
-                Ok(Step::Audio(Vec::new()))
+                Ok(Step::Working)
             }
-            Stage::Vocoding => {
-                let Some(mel) = self.mel.pop_front() else {
+            Stage::Vocoding(mel) => match mel.pop_front() {
+                Some(next) => Ok(Step::Audio(self.vocoder.push(next, mel.is_empty()))),
+                None => {
                     self.stage = Stage::Done;
-                    return Ok(Step::Done);
-                };
-                Ok(Step::Audio(self.vocoder.push(mel, self.mel.is_empty())))
-            }
+                    Ok(Step::Done)
+                }
+            },
             Stage::Done => Ok(Step::Done),
         }
     }
 
     fn decode(&mut self, model: &CosyVoice2) -> Result<Step, ModelError> {
         // A hop that is ready goes before the next token: it is what the listener waits for.
-        if self.fresh.len() >= self.flow.tokens_needed() {
-            return self.hop(model);
+        if let Some(flow) = &mut self.flow
+            && self.fresh.len() >= flow.tokens_needed()
+        {
+            let mel = model.flow.extend(flow, &std::mem::take(&mut self.fresh), false)?;
+            return Ok(Step::Audio(self.vocoder.push(mel, false)));
         }
         match self.decoder.next_action() {
             Action::NeedText => Ok(Step::NeedText),
-            Action::Done => {
-                self.stage = Stage::Ending;
-                Ok(Step::Decoded)
-            }
+            Action::Done => self.end(model),
             Action::Forward { inputs, then } => {
                 let hidden = model.llm.forward(&inputs, &mut self.cache)?;
                 match then {
@@ -199,31 +195,28 @@ impl Generation {
                         }
                     }
                 }
-                Ok(Step::Decoded)
+                Ok(Step::Working)
             }
         }
     }
 
-    fn hop(&mut self, model: &CosyVoice2) -> Result<Step, ModelError> {
+    /// All speech tokens are there: what the flow has not made of them comes next.
+    fn end(&mut self, model: &CosyVoice2) -> Result<Step, ModelError> {
         let tokens = std::mem::take(&mut self.fresh);
-        let mel = model.flow.extend(&mut self.flow, &tokens, false)?;
-        if self.speed != 1.0 {
-            self.mel.push_back(mel);
-            return Ok(Step::Audio(Vec::new()));
-        }
-        Ok(Step::Audio(self.vocoder.push(mel, false)))
+        self.stage = if self.speech_tokens == 0 {
+            Stage::Done
+        } else if let Some(flow) = &mut self.flow {
+            Stage::Vocoding([model.flow.extend(flow, &tokens, true)?].into())
+        } else {
+            Stage::Passing(model.flow.begin(&self.voice.prompt, &tokens, false, true)?)
+        };
+        Ok(Step::Working)
     }
+}
 
-    /// Changes the tempo of the whole mel and lays it out for the vocoder in chunks.
-    fn stretch(&mut self) {
-        let parts: Vec<_> = self.mel.drain(..).filter(|mel| mel.dims()[2] > 0).collect();
-        if parts.is_empty() {
-            return;
-        }
-        let mel = speed_mel(Tensor::cat(parts, 2), self.speed);
-        let frames = mel.dims()[2];
-        for start in (0..frames).step_by(MEL_CHUNK) {
-            self.mel.push_back(mel.clone().narrow(2, start, MEL_CHUNK.min(frames - start)));
-        }
-    }
+/// Lays complete mel out for the vocoder, `[1, mel bins, frames]` to parts of a second.
+fn chunks(mel: Tensor<3>) -> VecDeque<Tensor<3>> {
+    let frames = mel.dims()[2];
+    let part = |start| mel.clone().narrow(2, start, MEL_CHUNK.min(frames - start));
+    (0..frames).step_by(MEL_CHUNK).map(part).collect()
 }

@@ -17,7 +17,9 @@ pub struct Voice {
     pub(super) prompt_text: Vec<u32>,
     /// Speech tokens of the recording.
     pub(super) prompt_speech: Vec<u32>,
-    /// The flow after the prompt's complete blocks.
+    /// What the flow is given of the whole prompt.
+    pub(super) prompt: FlowPrompt,
+    /// The flow after the complete blocks of the prompt, cut to leave the first hop to the grid.
     pub(super) flow: FlowState,
 }
 
@@ -60,15 +62,16 @@ impl CosyVoice2 {
         speech.truncate(mel.dims()[1] / ratio);
         let block = self.config.flow.encoder.static_chunk_size;
         let kept = aligned(speech.len(), block, first_hop);
-        let prompt = FlowPrompt {
-            tokens: speech[..kept].to_vec(),
-            mel: mel.narrow(1, 0, kept * ratio),
-            embedding,
+        let prompt = |tokens: usize| FlowPrompt {
+            tokens: speech[..tokens].to_vec(),
+            mel: mel.clone().narrow(1, 0, tokens * ratio),
+            embedding: embedding.clone(),
         };
         Ok(Voice {
             prompt_text: self.tokenizer.encode(&text::normalize(transcript)),
+            prompt: prompt(speech.len()),
+            flow: self.flow.start(&prompt(kept))?,
             prompt_speech: speech,
-            flow: self.flow.start(&prompt)?,
         })
     }
 }

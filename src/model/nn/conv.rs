@@ -1,3 +1,4 @@
+use super::kernels::PackedConv1d;
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::{Tensor, module, ops};
 
@@ -27,6 +28,8 @@ pub struct Conv1d {
     /// `[out]`
     bias: Option<Tensor<1>>,
     options: ConvOptions,
+    /// The same weights for our own loop on the CPU, where it applies.
+    packed: Option<PackedConv1d>,
 }
 
 impl Conv1d {
@@ -39,16 +42,24 @@ impl Conv1d {
     ) -> Result<Self, WeightsError> {
         let bias = if options.bias { Some(scope.tensor("bias", [output])?) } else { None };
         let weight = scope.tensor("weight", [output, input / options.groups, kernel])?;
-        Ok(Self { weight, bias, options })
+        Ok(Self::new(weight, bias, options))
     }
 
     /// From tensors: `weight` `[out, in / groups, kernel]`, `bias` `[out]`.
     pub fn new(weight: Tensor<3>, bias: Option<Tensor<1>>, options: ConvOptions) -> Self {
-        Self { weight, bias, options }
+        let packed = if options.stride == 1 && options.groups == 1 {
+            PackedConv1d::new(&weight, bias.as_ref(), options.dilation, options.padding)
+        } else {
+            None
+        };
+        Self { weight, bias, options, packed }
     }
 
     /// BCT to BCT.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        if let Some(y) = self.packed.as_ref().and_then(|packed| packed.forward(x.clone())) {
+            return y;
+        }
         let o = self.options;
         let options =
             ops::ConvOptions::new_with_padding([o.stride], [o.padding], [o.dilation], o.groups);

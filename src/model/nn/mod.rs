@@ -6,6 +6,7 @@
 pub mod activation;
 mod conv;
 mod decode_attention;
+mod kernels;
 mod kv_cache;
 mod linear;
 mod norm;
@@ -13,6 +14,7 @@ mod rotary;
 
 pub use conv::{Conv1d, ConvOptions};
 pub(crate) use decode_attention::decode_attention;
+pub use kernels::snake;
 pub use kv_cache::{CacheFull, KvCache};
 pub use linear::Linear;
 pub use norm::{BatchNorm, LayerNorm, RmsNorm};

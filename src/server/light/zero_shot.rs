@@ -121,6 +121,7 @@ impl Asked {
             id: account.id.0.to_string(),
             voice: self.voice,
             text: TextInput::Whole(self.text),
+            streaming: self.stream,
             speed: self.speed,
             seed: self.seed,
         };
@@ -185,4 +186,64 @@ async fn pour(mut speech: Speech, container: Container) -> Result<Body, ApiError
         };
         Some((bytes.map(Bytes::from), (None, speech)))
     })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::engine::{AudioEvent, EngineError, start_silent};
+    use crate::server::settings::Settings;
+    use crate::telemetry::metrics;
+    use tokio::sync::mpsc;
+
+    /// An utterance of these events.
+    async fn speech(events: Vec<AudioEvent>) -> Speech {
+        let config = Config::default();
+        let settings = Settings::new(&config).expect("the defaults");
+        let engine = start_silent(&config.engine);
+        let app = Arc::new(App::new(engine, settings, metrics::install()));
+        let account = Account::open(&app, RequestId("r1".into()), "/test");
+        let encoder = Encoder::new(24_000, 24_000).expect("an encoder");
+        let (sender, receiver) = mpsc::channel(events.len().max(1));
+        for event in events {
+            sender.send(event).await.expect("sent");
+        }
+        Speech::of_events(&app, account, receiver, encoder, Instant::now())
+    }
+
+    fn started() -> AudioEvent {
+        AudioEvent::Started { queued: Default::default(), voice_cached: false }
+    }
+
+    fn failed() -> AudioEvent {
+        AudioEvent::Failed(EngineError::Failed("not a number in the mel".into()))
+    }
+
+    #[tokio::test]
+    async fn failures_before_the_first_audio_have_a_status() {
+        for events in [vec![], vec![failed()], vec![started(), failed()]] {
+            for container in [Container::Wav, Container::Pcm] {
+                let error = pour(speech(events.clone()).await, container).await.err();
+                assert_eq!(error.map(|e| e.code()), Some("PROCESSING_ERROR"));
+            }
+        }
+        let late = vec![started(), AudioEvent::Audio(vec![0.0; 480]), failed()];
+        let error = fill(speech(late).await, Container::Wav).await.err();
+        assert_eq!(error.map(|e| e.code()), Some("PROCESSING_ERROR"));
+    }
+
+    /// A client must not take half a sentence for the whole of it.
+    #[tokio::test]
+    async fn later_failures_break_the_body_off() {
+        let events = vec![started(), AudioEvent::Audio(vec![0.0; 480]), failed()];
+        let body = pour(speech(events).await, Container::Pcm).await.expect("a body");
+        assert!(axum::body::to_bytes(body, usize::MAX).await.is_err());
+
+        let done = AudioEvent::Done(Default::default());
+        let events = vec![started(), AudioEvent::Audio(vec![0.0; 480]), done];
+        let body = pour(speech(events).await, Container::Pcm).await.expect("a body");
+        let bytes = axum::body::to_bytes(body, usize::MAX).await.expect("all of it");
+        assert_eq!(bytes.len(), 960);
+    }
 }

@@ -52,6 +52,19 @@ impl Condition {
     }
 }
 
+/// Mel on its way from noise, between two steps.
+#[derive(Debug)]
+pub struct Integration {
+    /// `[1, frames, mel]`
+    pub x: Tensor<3>,
+    /// One per batch.
+    conditions: Vec<Tensor<3>>,
+    /// The block-causal mask, where there is one.
+    bias: Option<Tensor<4>>,
+    /// Steps taken.
+    next: usize,
+}
+
 /// What the solver remembers of past frames.
 #[derive(Debug, Clone)]
 pub struct SolverState {
@@ -128,35 +141,58 @@ impl Solver {
         streaming: bool,
         mut state: Option<&mut SolverState>,
     ) -> Tensor<3> {
-        let frames = condition.mu.dims()[1];
-        let mut x = self.noise(first, frames);
-        let bias = (streaming && state.is_none())
-            .then(|| block_causal_bias(frames, self.block, &x.device()));
-        let conditions = condition.rows().chunk(self.batches, 0);
-        for (i, step) in self.steps.iter().enumerate() {
-            let velocity = |condition: &Tensor<3>, state: Option<&mut EstimatorState>| {
-                let x = x.clone().repeat_dim(0, condition.dims()[0]);
-                let input = Tensor::cat(vec![x, condition.clone()], 2);
-                estimator.forward(input, &step.time, bias.as_ref(), state)
-            };
-            let mut states: Vec<_> = match state.as_deref_mut() {
-                Some(state) => state.steps[i].iter_mut().map(Some).collect(),
-                None => conditions.iter().map(|_| None).collect(),
-            };
-            let rows = match (conditions.as_slice(), states.as_mut_slice()) {
-                ([both], [state]) => velocity(both, state.take()),
-                (conditions, states) => {
-                    let rows = conditions.par_iter().zip(states);
-                    let rows = rows.map(|(condition, state)| velocity(condition, state.take()));
-                    Tensor::cat(rows.collect(), 0)
-                }
-            };
-            let given = rows.clone().narrow(0, 0, 1);
-            let dropped = rows.narrow(0, 1, 1);
-            let guided = given * (1.0 + self.guidance) - dropped * self.guidance;
-            x = x + guided * step.length;
+        let masked = streaming && state.is_none();
+        let mut integration = self.begin(condition, first, masked);
+        while !self.is_done(&integration) {
+            self.advance(estimator, &mut integration, state.as_deref_mut());
         }
-        x
+        integration.x
+    }
+
+    /// The noise of the frames from the absolute frame `first`, before the first step.
+    pub fn begin(&self, condition: Condition, first: usize, masked: bool) -> Integration {
+        let frames = condition.mu.dims()[1];
+        let x = self.noise(first, frames);
+        let bias = masked.then(|| block_causal_bias(frames, self.block, &x.device()));
+        let conditions = condition.rows().chunk(self.batches, 0);
+        Integration { x, conditions, bias, next: 0 }
+    }
+
+    /// One Euler step.
+    pub fn advance(
+        &self,
+        estimator: &Estimator,
+        integration: &mut Integration,
+        state: Option<&mut SolverState>,
+    ) {
+        let Some(step) = self.steps.get(integration.next) else { return };
+        let Integration { x, conditions, bias, next } = integration;
+        let velocity = |condition: &Tensor<3>, state: Option<&mut EstimatorState>| {
+            let x = x.clone().repeat_dim(0, condition.dims()[0]);
+            let input = Tensor::cat(vec![x, condition.clone()], 2);
+            estimator.forward(input, &step.time, bias.as_ref(), state)
+        };
+        let mut states: Vec<_> = match state {
+            Some(state) => state.steps[*next].iter_mut().map(Some).collect(),
+            None => conditions.iter().map(|_| None).collect(),
+        };
+        let rows = match (conditions.as_slice(), states.as_mut_slice()) {
+            ([both], [state]) => velocity(both, state.take()),
+            (conditions, states) => {
+                let rows = conditions.par_iter().zip(states);
+                let rows = rows.map(|(condition, state)| velocity(condition, state.take()));
+                Tensor::cat(rows.collect(), 0)
+            }
+        };
+        let given = rows.clone().narrow(0, 0, 1);
+        let dropped = rows.narrow(0, 1, 1);
+        let guided = given * (1.0 + self.guidance) - dropped * self.guidance;
+        *x = x.clone() + guided * step.length;
+        *next += 1;
+    }
+
+    pub fn is_done(&self, integration: &Integration) -> bool {
+        integration.next >= self.steps.len()
     }
 
     /// Tokens per block, where the solver's mask and the encoder's agree.

@@ -15,7 +15,7 @@ mod state;
 
 pub use attention::distance_encoding;
 pub use cache::{KvCache, block_causal_bias};
-pub use cfm::{Condition, Solver, SolverState, time_schedule};
+pub use cfm::{Condition, Integration, Solver, SolverState, time_schedule};
 pub use conv::{CausalConv, Tail};
 pub use encoder::{ConformerLayer, Embed, Encoder, EncoderState, LookAhead, UPSAMPLING};
 pub use estimator::{
@@ -53,6 +53,15 @@ pub enum FlowError {
     Finished,
     #[error("the encoder's block and the estimator's differ, so the model cannot stream by blocks")]
     Blocks,
+}
+
+/// A pass over a whole sequence, between two steps of the solver.
+#[derive(Debug)]
+pub struct Pass {
+    /// None where there is nothing after the prompt.
+    integration: Option<Integration>,
+    /// Frames of the prompt.
+    given: usize,
 }
 
 /// The model. Stages are public, in the order of the data.
@@ -120,6 +129,26 @@ impl Flow {
         streaming: bool,
         finalize: bool,
     ) -> Result<Tensor<3>, FlowError> {
+        let mut pass = self.begin(prompt, tokens, streaming, finalize)?;
+        loop {
+            if let Some(mel) = self.advance(&mut pass) {
+                return Ok(mel);
+            }
+        }
+    }
+
+    /// [`Self::inference`] up to the solver's first step, for callers that have other work to do
+    /// between the steps.
+    ///
+    /// # Errors
+    /// Those of [`Self::inference`].
+    pub fn begin(
+        &self,
+        prompt: &FlowPrompt,
+        tokens: &[u32],
+        streaming: bool,
+        finalize: bool,
+    ) -> Result<Pass, FlowError> {
         self.check_prompt(prompt)?;
         self.check_tokens(tokens)?;
         let ids: Vec<u32> = prompt.tokens.iter().chain(tokens).copied().collect();
@@ -130,7 +159,7 @@ impl Flow {
             return Err(FlowError::TooLong { frames, limit: MAX_FRAMES });
         }
         if frames <= given {
-            return Ok(self.no_frames());
+            return Ok(Pass { integration: None, given });
         }
         let embedded = self.embed_tokens(&ids);
         let following = (ahead > 0).then(|| embedded.clone().narrow(1, length, ahead));
@@ -141,8 +170,18 @@ impl Flow {
             speaker: self.speaker(prompt.embedding.clone()),
             prompt: state::prompt_frames(&prompt.mel, 0, frames),
         };
-        let mel = self.solver.solve(&self.estimator, condition, 0, streaming, None);
-        Ok(mel.narrow(1, given, frames - given).swap_dims(1, 2))
+        Ok(Pass { integration: Some(self.solver.begin(condition, 0, streaming)), given })
+    }
+
+    /// One solver step of a pass. After the last, its mel.
+    pub fn advance(&self, pass: &mut Pass) -> Option<Tensor<3>> {
+        let Some(integration) = &mut pass.integration else { return Some(self.no_frames()) };
+        self.solver.advance(&self.estimator, integration, None);
+        self.solver.is_done(integration).then(|| {
+            let mel = integration.x.clone();
+            let frames = mel.dims()[1];
+            mel.narrow(1, pass.given, frames - pass.given).swap_dims(1, 2)
+        })
     }
 
     /// Embeddings `[1, tokens, width]` of ids that are known to be in range.

@@ -145,11 +145,12 @@ impl Hift {
 /// frame, linearly interpolated between frame centres.
 pub fn speed_mel(mel: Tensor<3>, speed: f32) -> Tensor<3> {
     let [_, _, frames] = mel.dims();
-    let target = (frames as f64 / f64::from(speed)) as usize;
-    if frames == 0 || !(speed > 0.0) || target == frames {
+    // A speed such as 0.8 lies beside its decimal value in f32; the nudge keeps whole results whole.
+    let target = (frames as f64 / f64::from(speed) * (1.0 + 1e-7)) as usize;
+    let target = target.clamp(1, frames.max(1) * 100);
+    if frames == 0 || speed.is_nan() || target == frames {
         return mel;
     }
-    let target = target.clamp(1, frames * 100);
     let scale = frames as f32 / target as f32;
     let positions: Vec<f32> =
         (0..target).map(|i| (scale * (i as f32 + 0.5) - 0.5).max(0.0)).collect();
@@ -197,10 +198,31 @@ fn check(config: &HiftConfig) -> Result<(), String> {
     require(kernels.all(|k| k % 2 == 1), "residual kernels must be odd")?;
     require(config.base_channels >> stages > 0, "`base_channels` is too small")?;
     require(
-        istft.hop_len > 0 && istft.n_fft >= 2 * istft.hop_len && istft.n_fft % 2 == 0,
+        istft.hop_len > 0 && istft.n_fft >= 2 * istft.hop_len && istft.n_fft.is_multiple_of(2),
         "`istft_params` need an even `n_fft` of at least two hops",
     )?;
     let frame = config.upsample_rates.iter().product::<usize>() * istft.hop_len;
     require(2 * frame > istft.n_fft, "a frame is shorter than half of `n_fft`")?;
     require(config.sampling_rate > 0, "`sampling_rate` is 0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whole frame counts survive f32 speeds; absurd speeds stay within bounds.
+    #[test]
+    fn speed_sets_the_number_of_frames() {
+        let frames = |frames: usize, speed: f32| {
+            let mel = Tensor::<3>::ones([1, 80, frames], &Device::flex());
+            speed_mel(mel, speed).dims()[2]
+        };
+        assert_eq!(frames(40, 0.8), 50);
+        assert_eq!(frames(26, 1.3), 20);
+        assert_eq!(frames(27, 2.0), 13);
+        assert_eq!(frames(3, 100.0), 1);
+        assert_eq!(frames(3, 1e-30), 300);
+        assert_eq!(frames(3, f32::NAN), 3);
+        assert_eq!(frames(3, 1.0), 3);
+    }
 }

@@ -1,6 +1,6 @@
 //! Residual block of dilated convolutions with snake activations (Ziyin et al. 2020; BigVGAN).
 
-use crate::model::nn::{Conv1d, ConvOptions};
+use crate::model::nn::{Conv1d, ConvOptions, snake};
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::Tensor;
 
@@ -65,7 +65,6 @@ impl Snake {
     }
 
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let sine = (x.clone() * self.alpha.clone()).sin();
-        x + sine.clone() * sine / (self.alpha.clone() + 1e-9)
+        snake(x, &self.alpha)
     }
 }

@@ -21,6 +21,10 @@ const FADE: usize = 4;
 /// -44 with 10, -50 with 12, -52 with 16.
 const CONTEXT: usize = 12;
 
+// What is held is decoded again, and the phase moves on only by frames whose f0 no later frame can
+// change.
+const _: () = assert!(CONTEXT >= OVERLAP && CONTEXT >= F0_CONTEXT && FADE <= OVERLAP);
+
 /// The vocoder's state over one utterance.
 ///
 /// A call decodes the new frames behind some that were decoded before, and its first samples that
@@ -33,7 +37,6 @@ const CONTEXT: usize = 12;
 #[derive(Debug, Clone)]
 pub struct VocoderStream {
     hift: Hift,
-    context: usize,
     /// Where the first of the frames that are decoded again begins.
     excitation: Excitation,
     /// The frames that are decoded again, and before them those only the F0 predictor looks at,
@@ -48,16 +51,8 @@ pub struct VocoderStream {
 impl VocoderStream {
     /// At the start of an utterance. Equal seeds give equal audio.
     pub fn new(hift: &Hift, seed: u64) -> Self {
-        Self::with_context(hift, seed, CONTEXT)
-    }
-
-    /// The same with another number of frames that are decoded again: more of them bring the
-    /// stream nearer to the signal of a single call and cost time.
-    pub fn with_context(hift: &Hift, seed: u64, context: usize) -> Self {
         Self {
             hift: hift.clone(),
-            // The phase moves on by frames whose f0 no later frame can change.
-            context: context.max(OVERLAP).max(F0_CONTEXT),
             excitation: Excitation::new(hift.source(), seed),
             mel: None,
             f0_only: 0,
@@ -96,7 +91,7 @@ impl VocoderStream {
         fade_in(&mut wav[..fade], &self.held[..fade]);
         self.held = wav.split_off(ready);
 
-        let again = decoded.min(self.context);
+        let again = decoded.min(CONTEXT);
         self.excitation.advance(self.hift.source(), &f0[..decoded - again]);
         self.f0_only = (frames - again).min(F0_CONTEXT);
         let cached = self.f0_only + again;

@@ -1,9 +1,10 @@
-//! One connection: what its client says goes to the engine, what the engine makes goes out.
+//! One conversation: what the client says goes to the engine, what the engine makes goes out.
 //!
 //! Reading never waits for writing. Audio waits in a short channel for a writer; where the client
 //! does not read, the channel fills, the engine's own fills behind it, and the session pauses
 //! until the socket gives up. Text waits here for the engine, no more of it than a stream may hold.
 
+use super::connection::{End, read_error};
 use super::events;
 use super::protocol::{Init, Limits, Protocol, Said, Voice};
 use crate::audio::Clip;
@@ -17,18 +18,16 @@ use crate::server::prompt;
 use crate::server::speech::{Packet, Speech};
 use crate::server::upload::Room;
 use crate::telemetry::metrics;
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use axum::extract::ws::{Message, WebSocket};
+use futures::StreamExt;
 use futures::future::BoxFuture;
-use futures::stream::{SplitSink, SplitStream};
-use futures::{SinkExt, StreamExt};
+use futures::stream::SplitStream;
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::sleep_until;
 
-/// Frames that wait for the client.
-const OUTBOX: usize = 6;
 /// Most frames that one packet of the engine becomes: an event, the audio, another event.
 const PER_PACKET: usize = 3;
 
@@ -36,91 +35,23 @@ const PER_PACKET: usize = 3;
 /// client that waits before it sends text learns what is wrong with its recording.
 const PROMPT_PAUSE: Duration = Duration::from_secs(5);
 
-/// How long a closed client may take to say goodbye.
-const GOODBYE: Duration = Duration::from_secs(5);
+type ClipResult = Result<Arc<Clip>, ApiError>;
 
-/// How a conversation ends.
-enum End {
-    Done,
-    /// The client went first.
-    Gone,
-    Failed(ApiError),
+/// A prompt that is being decoded.
+struct Decoding {
+    /// How much of the prompt it is.
+    bytes: usize,
+    work: BoxFuture<'static, ClipResult>,
 }
 
-impl From<ApiError> for End {
-    fn from(error: ApiError) -> Self {
-        Self::Failed(error)
-    }
-}
-
-/// Speaks with one client until either has enough. A `refusal` is all that it hears.
-pub async fn serve(socket: WebSocket, app: Arc<App>, account: Account, refusal: Option<ApiError>) {
-    let (sink, mut stream) = socket.split();
-    let (outbox, frames) = mpsc::channel(OUTBOX);
-    let writing = write(sink, frames);
-    tokio::pin!(writing);
-    let id = account.id.clone();
-    let talk = async {
-        let mut actor = Actor::new(app, account);
-        let end = match refusal {
-            Some(error) => End::Failed(error),
-            None => actor.converse(&mut stream, &outbox).await,
-        };
-        actor.settle(&end);
-        // Ends the session in the engine before anything else is waited for.
-        drop(actor);
-        farewell(end, &id.0, &outbox).await;
-        drop(outbox);
-    };
-    tokio::select! {
-        () = talk => {}
-        _ = &mut writing => return,
-    }
-    // Both sides of a closing handshake. Reading goes on so that the client can finish writing.
-    let reading = async { while let Some(Ok(_)) = stream.next().await {} };
-    tokio::pin!(reading);
-    tokio::select! {
-        _ = &mut writing => {
-            let _ = timeout(GOODBYE, reading).await;
-        }
-        () = &mut reading => {
-            let _ = writing.await;
-        }
-    }
-}
-
-async fn write(
-    mut sink: SplitSink<WebSocket, Message>,
-    mut frames: mpsc::Receiver<Message>,
-) -> Result<(), axum::Error> {
-    while let Some(frame) = frames.recv().await {
-        sink.send(frame).await?;
-    }
-    Ok(())
-}
-
-/// The last frames. Nobody is left to care whether they arrive.
-async fn farewell(end: End, id: &str, outbox: &mpsc::Sender<Message>) {
-    let (code, reason) = match end {
-        End::Gone => return,
-        End::Done => (1000, ""),
-        End::Failed(error) => {
-            let _ = outbox.send(Message::text(error.body(id).to_string())).await;
-            (error.close_code(), error.code())
-        }
-    };
-    let _ = outbox.send(Message::Close(Some(CloseFrame { code, reason: reason.into() }))).await;
-}
-
-struct Actor {
+pub struct Actor {
     app: Arc<App>,
     protocol: Protocol,
     init: Option<Init>,
     /// Here until the speech begins, then there.
     account: Option<Account>,
     room: Room,
-    /// The prompt that is being decoded, and how many bytes of it.
-    decoding: Option<(usize, BoxFuture<'static, Result<Arc<Clip>, ApiError>>)>,
+    decoding: Option<Decoding>,
     /// The prompt as far as it came, decoded.
     clip: Option<Arc<Clip>>,
     speech: Option<Speech>,
@@ -146,14 +77,14 @@ enum Event<'a> {
     Packet(mpsc::PermitIterator<'a, Message>, Option<Result<Packet, ApiError>>),
     /// The engine took text, or wants no more.
     Passed,
-    Decoded(Result<Arc<Clip>, ApiError>),
+    Decoded(ClipResult),
     PromptPause,
     Idle,
     Draining,
 }
 
 impl Actor {
-    fn new(app: Arc<App>, account: Account) -> Self {
+    pub fn new(app: Arc<App>, account: Account) -> Self {
         let limits = Limits {
             frame_chars: app.settings.max_text_length,
             total_chars: app.settings.max_stream_text,
@@ -179,7 +110,8 @@ impl Actor {
         }
     }
 
-    async fn converse(
+    /// Goes on until one side ends it.
+    pub async fn converse(
         &mut self,
         stream: &mut SplitStream<WebSocket>,
         outbox: &mpsc::Sender<Message>,
@@ -310,6 +242,7 @@ impl Actor {
             id: account.id.0.to_string(),
             voice,
             text: TextInput::Stream,
+            streaming: true,
             speed: 1.0,
             seed: init.seed,
         };
@@ -323,11 +256,12 @@ impl Actor {
 
     fn decode(&mut self, prompt: Vec<u8>) {
         let work = prompt::read(self.app.clone(), prompt, self.room.clone());
-        self.decoding = Some((self.protocol.prompt_bytes(), Box::pin(work)));
+        let bytes = self.protocol.prompt_bytes();
+        self.decoding = Some(Decoding { bytes, work: Box::pin(work) });
     }
 
-    fn decoded(&mut self, result: Result<Arc<Clip>, ApiError>) -> Result<(), End> {
-        let Some((bytes, _)) = self.decoding.take() else { return Ok(()) };
+    fn decoded(&mut self, result: ClipResult) -> Result<(), End> {
+        let Some(Decoding { bytes, .. }) = self.decoding.take() else { return Ok(()) };
         // More of the prompt came meanwhile: what was decoded was not all of it.
         if bytes == self.protocol.prompt_bytes() {
             self.clip = Some(result?);
@@ -395,7 +329,7 @@ impl Actor {
     }
 
     /// Writes down how it ended.
-    fn settle(&mut self, end: &End) {
+    pub fn settle(&mut self, end: &End) {
         let chars = self.protocol.chars();
         let account = match &mut self.speech {
             Some(speech) => Some(&mut speech.account),
@@ -433,7 +367,7 @@ async fn next_packet<'a>(
 /// Gives the engine all text that waits, or, where none does, the news that no more follows.
 async fn pass(text: &mut Option<mpsc::Sender<TextEvent>>, pending: &mut String) {
     let Some(sender) = text else { return };
-    let event = match sender.reserve().await {
+    match sender.reserve().await {
         Ok(slot) if !pending.is_empty() => {
             slot.send(TextEvent::Append(std::mem::take(pending)));
             return;
@@ -441,31 +375,13 @@ async fn pass(text: &mut Option<mpsc::Sender<TextEvent>>, pending: &mut String) 
         Ok(slot) => slot.send(TextEvent::Finish),
         // The session has ended; its events say how.
         Err(_) => pending.clear(),
-    };
-    *text = None;
-    event
-}
-
-async fn decoded(
-    decoding: &mut Option<(usize, BoxFuture<'static, Result<Arc<Clip>, ApiError>>)>,
-) -> Result<Arc<Clip>, ApiError> {
-    match decoding {
-        Some((_, work)) => work.await,
-        None => std::future::pending().await,
     }
+    *text = None;
 }
 
-/// What broke the reading of a frame.
-fn read_error(error: axum::Error, limit: usize) -> End {
-    use tungstenite::Error as E;
-    match error.into_inner().downcast_ref::<E>() {
-        Some(E::Capacity(_)) => ApiError::PayloadTooLarge { limit }.into(),
-        Some(E::Utf8(_)) => ApiError::InvalidParameter("the frame is not UTF-8".into()).into(),
-        Some(E::Protocol(e))
-            if *e != tungstenite::error::ProtocolError::ResetWithoutClosingHandshake =>
-        {
-            ApiError::InvalidParameter(format!("not the WebSocket protocol: {e}")).into()
-        }
-        _ => End::Gone,
+async fn decoded(decoding: &mut Option<Decoding>) -> ClipResult {
+    match decoding {
+        Some(decoding) => (&mut decoding.work).await,
+        None => std::future::pending().await,
     }
 }

@@ -1,6 +1,7 @@
 //! WebSocket `/inference_zero_shot_bistream`: text in as it is written, speech out as it is made.
 
 mod actor;
+mod connection;
 mod events;
 mod protocol;
 
@@ -39,7 +40,7 @@ pub async fn handle(
     Ok(upgrade.max_message_size(largest).max_frame_size(largest).on_upgrade(
         move |socket| async move {
             let span = account.span.clone();
-            actor::serve(socket, app, account, refusal).instrument(span).await;
+            connection::serve(socket, app, account, refusal).instrument(span).await;
             drop(place);
         },
     ))
