@@ -246,7 +246,6 @@ function begin() {
     player: null,
     sent: "",
     finished: false,
-    closed: false,
     chunks: [],
     samples: 0,
     played: 0,
@@ -390,7 +389,6 @@ function closed(made, error, code) {
   } else if (error) {
     fail(made, error);
   } else {
-    made.closed = true;
     made.player.end();
   }
 }
