@@ -9,6 +9,7 @@ mod server;
 use browser::{Page, find_chromium};
 use serde_json::json;
 use server::Server;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -138,9 +139,9 @@ async fn speaks_with_a_recording(page: &mut Page) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demo_page_speaks() {
     let Some(chromium) = find_chromium() else {
-        eprintln!(
-            "SKIPPED the_demo_page_speaks: no chromium, chromium-browser or google-chrome in PATH"
-        );
+        // Not by a macro: the harness hides what those print in a test that passes.
+        let line = "SKIPPED the_demo_page_speaks: no chromium, chromium-browser or google-chrome in PATH\n";
+        std::io::stderr().write_all(line.as_bytes()).expect("stderr");
         return;
     };
     let server = Server::start(&[]);
