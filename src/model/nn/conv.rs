@@ -1,5 +1,7 @@
+use super::kernels::{Packed, Snake, Window};
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::{Tensor, module, ops};
+use std::sync::Arc;
 
 /// How a [`Conv1d`] slides over its input. The default is stride 1, dilation 1, one group, no
 /// padding.
@@ -22,11 +24,19 @@ impl Default for ConvOptions {
 /// One-dimensional convolution.
 #[derive(Debug, Clone)]
 pub struct Conv1d {
-    /// `[out, in / groups, kernel]`
-    weight: Tensor<3>,
-    /// `[out]`
-    bias: Option<Tensor<1>>,
+    weights: Weights,
     options: ConvOptions,
+}
+
+#[derive(Debug, Clone)]
+enum Weights {
+    Packed(Arc<Packed>),
+    Plain {
+        /// `[out, in / groups, kernel]`
+        weight: Tensor<3>,
+        /// `[out]`
+        bias: Option<Tensor<1>>,
+    },
 }
 
 impl Conv1d {
@@ -39,19 +49,46 @@ impl Conv1d {
     ) -> Result<Self, WeightsError> {
         let bias = if options.bias { Some(scope.tensor("bias", [output])?) } else { None };
         let weight = scope.tensor("weight", [output, input / options.groups, kernel])?;
-        Ok(Self { weight, bias, options })
+        Ok(Self::new(weight, bias, options))
     }
 
     /// From tensors: `weight` `[out, in / groups, kernel]`, `bias` `[out]`.
     pub fn new(weight: Tensor<3>, bias: Option<Tensor<1>>, options: ConvOptions) -> Self {
-        Self { weight, bias, options }
+        let packed = if options.groups == 1 { Packed::new(&weight, bias.as_ref()) } else { None };
+        let weights = match packed {
+            Some(packed) => Weights::Packed(Arc::new(packed)),
+            None => Weights::Plain { weight, bias },
+        };
+        Self { weights, options }
     }
 
     /// BCT to BCT.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let o = self.options;
-        let options =
-            ops::ConvOptions::new_with_padding([o.stride], [o.padding], [o.dilation], o.groups);
-        module::conv1d(x, self.weight.clone(), self.bias.clone(), options)
+        self.run(x, |_, _| (), |x| x)
+    }
+
+    /// The convolution of `snake(x)`, BCT to BCT.
+    pub(crate) fn forward_snake(&self, x: Tensor<3>, snake: &Snake) -> Tensor<3> {
+        self.run(x, |channel, row| snake.row(channel, row), |x| snake.forward(x))
+    }
+
+    /// The convolution of `x` after `by_row`, or the same as one operation.
+    fn run(
+        &self,
+        x: Tensor<3>,
+        by_row: impl Fn(usize, &mut [f32]) + Sync,
+        whole: impl Fn(Tensor<3>) -> Tensor<3>,
+    ) -> Tensor<3> {
+        let ConvOptions { stride, padding, dilation, groups, .. } = self.options;
+        match &self.weights {
+            Weights::Packed(packed) => {
+                packed.forward(x, Window { stride, padding, dilation }, by_row)
+            }
+            Weights::Plain { weight, bias } => {
+                let options =
+                    ops::ConvOptions::new_with_padding([stride], [padding], [dilation], groups);
+                module::conv1d(whole(x), weight.clone(), bias.clone(), options)
+            }
+        }
     }
 }

@@ -1,0 +1,64 @@
+//! The one place of code that knows a backend: what Burn's operations cost too much for on the
+//! CPU, as loops over the memory of the Flex backend.
+//!
+//! Every kernel has a twin of plain Burn operations that serves all other backends and types.
+
+pub mod activation;
+mod conv1d;
+mod decode_attention;
+mod sine;
+mod snake;
+
+pub(crate) use conv1d::{Packed, Window};
+pub(crate) use decode_attention::decode_attention;
+pub(crate) use sine::add_tone;
+pub(crate) use snake::Snake;
+
+use burn::backend::Flex;
+use burn::tensor::{Bytes, DType, Device, Tensor};
+use burn_flex::{FlexTensor, Layout};
+
+/// Elements that are worth a task of their own where each costs a few operations.
+const CHUNK: usize = 1 << 15;
+
+/// Whether the elements are within reach: f32 on the Flex backend.
+fn is_ours<const D: usize>(x: &Tensor<D>) -> bool {
+    x.dtype() == DType::F32 && x.device() == Device::flex()
+}
+
+/// The elements of a tensor that [`is_ours`], in a buffer that holds nothing else.
+fn into_flex<const D: usize>(x: Tensor<D>) -> FlexTensor {
+    match x.try_into_primitive::<Flex>() {
+        Ok(x) => x.to_contiguous(),
+        Err(e) => unreachable!("a tensor of the Flex backend: {e:?}"),
+    }
+}
+
+/// A tensor of the Flex backend that takes over `values`, in the order of its elements.
+fn from_values<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> Tensor<D> {
+    let layout = Layout::contiguous(shape.into());
+    let tensor = FlexTensor::new(Bytes::from_elems(values), layout, DType::F32);
+    Tensor::from_primitive::<Flex>(tensor)
+}
+
+/// Compiles `$body` twice: for any processor, and for those with AVX2, chosen at run time.
+macro_rules! vectorised {
+    ($(#[$meta:meta])* $visibility:vis $name:ident, $body:ident($($arg:ident: $kind:ty),*)) => {
+        $(#[$meta])*
+        $visibility fn $name($($arg: $kind),*) {
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx2,fma")]
+                fn wide($($arg: $kind),*) {
+                    $body($($arg),*);
+                }
+                if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                    // SAFETY: the processor has what the function was compiled for.
+                    return unsafe { wide($($arg),*) };
+                }
+            }
+            $body($($arg),*);
+        }
+    };
+}
+use vectorised;
