@@ -31,12 +31,15 @@ pub struct Conv1d {
 #[derive(Debug, Clone)]
 enum Weights {
     Packed(Arc<Packed>),
-    Plain {
-        /// `[out, in / groups, kernel]`
-        weight: Tensor<3>,
-        /// `[out]`
-        bias: Option<Tensor<1>>,
-    },
+    Plain(Box<Plain>),
+}
+
+#[derive(Debug, Clone)]
+struct Plain {
+    /// `[out, in / groups, kernel]`
+    weight: Tensor<3>,
+    /// `[out]`
+    bias: Option<Tensor<1>>,
 }
 
 impl Conv1d {
@@ -57,7 +60,7 @@ impl Conv1d {
         let packed = if options.groups == 1 { Packed::new(&weight, bias.as_ref()) } else { None };
         let weights = match packed {
             Some(packed) => Weights::Packed(Arc::new(packed)),
-            None => Weights::Plain { weight, bias },
+            None => Weights::Plain(Box::new(Plain { weight, bias })),
         };
         Self { weights, options }
     }
@@ -84,7 +87,8 @@ impl Conv1d {
             Weights::Packed(packed) => {
                 packed.forward(x, Window { stride, padding, dilation }, by_row)
             }
-            Weights::Plain { weight, bias } => {
+            Weights::Plain(plain) => {
+                let Plain { weight, bias } = plain.as_ref();
                 let options =
                     ops::ConvOptions::new_with_padding([stride], [padding], [dilation], groups);
                 module::conv1d(whole(x), weight.clone(), bias.clone(), options)

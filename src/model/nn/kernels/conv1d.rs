@@ -1,7 +1,7 @@
 //! One-dimensional convolution without im2col.
 //!
 //! The input is copied once into rows with their padding, a strided one's phases apart, so that
-//! every tap of every output reads contiguous memory. A tile of outputs, a few channels by a few
+//! every tap of neighbouring outputs reads contiguous memory. A tile of outputs, a few channels by a few
 //! vectors, then stays in registers over all input channels and taps.
 
 use super::{CHUNK, from_values, into_flex, is_ours};
@@ -80,7 +80,7 @@ impl Packed {
     ) -> Tensor<3> {
         let [batch, input, time] = x.dims();
         assert_eq!(input, self.input, "channels of the input");
-        let layout = Layout::new(self.kernel, window, time);
+        let layout = Layout::new([input, self.kernel], window, time);
         let mut output = vec![0.0; batch * self.output * layout.outputs];
         if output.is_empty() {
             return from_values(output, [batch, self.output, layout.outputs]);
@@ -128,24 +128,25 @@ struct Layout {
     outputs: usize,
     /// Steps of the input.
     time: usize,
-    /// Length of a row; tiles may read up to a vector beyond the last output.
+    /// Length of a row. The last tile reads on to a whole vector of outputs.
     row: usize,
     /// Elements of a channel: its rows.
     channel: usize,
-    /// From the start of a channel to the element that a tap of the first output reads.
-    taps: Vec<usize>,
+    /// The element that each tap of the first output reads, `[input, kernel]`.
+    taps: Vec<u32>,
 }
 
 impl Layout {
-    fn new(kernel: usize, window: Window, time: usize) -> Self {
+    fn new([input, kernel]: [usize; 2], window: Window, time: usize) -> Self {
         let Window { stride, padding, dilation } = window;
         let reach = (kernel - 1) * dilation;
         let outputs = (time + padding.0 + padding.1).checked_sub(reach + 1);
         let outputs = outputs.map_or(0, |last| last / stride + 1);
         let row = outputs.next_multiple_of(LANES) + reach / stride;
-        let taps = (0..kernel).map(|tap| tap * dilation);
-        let taps = taps.map(|at| at % stride * row + at / stride).collect();
-        Self { outputs, time, row, channel: stride * row, taps }
+        let channel = stride * row;
+        let taps = (0..input).flat_map(|i| (0..kernel).map(move |tap| (i, tap * dilation)));
+        let taps = taps.map(|(i, at)| (i * channel + at % stride * row + at / stride) as u32);
+        Self { outputs, time, row, channel, taps: taps.collect() }
     }
 
     /// Copies `x` `[batch, channels, time]`.
@@ -295,34 +296,41 @@ macro_rules! kernel {
                 rows: &mut [&mut [f32]],
                 from: usize,
             ) {
+                // Loops of known length only, or the sums would live in memory.
+                let (Some(bias), Some(rows)) =
+                    (block.bias.first_chunk::<ROWS>(), rows.first_chunk_mut::<ROWS>())
+                else {
+                    return;
+                };
                 let mut sums = [[$splat(0.0); VECTORS]; ROWS];
-                for (sums, bias) in sums.iter_mut().zip(&block.bias) {
+                for (sums, bias) in sums.iter_mut().zip(bias) {
                     *sums = [$splat(*bias); VECTORS];
                 }
                 let (weights, _) = block.weights.as_chunks::<ROWS>();
-                let weights = weights.chunks_exact(layout.taps.len());
-                for (x, weights) in x.chunks_exact(layout.channel).zip(weights) {
-                    for (tap, weights) in layout.taps.iter().zip(weights) {
-                        let x = &x[at + tap..][..VECTORS * $lanes];
-                        let mut inputs = [$splat(0.0); VECTORS];
-                        for (i, input) in inputs.iter_mut().enumerate() {
-                            // SAFETY: `x` has room for `VECTORS` vectors.
-                            *input = unsafe { $load(x.as_ptr().add(i * $lanes)) };
-                        }
-                        for (sums, weight) in sums.iter_mut().zip(weights) {
-                            let weight = $splat(*weight);
-                            for (sum, input) in sums.iter_mut().zip(&inputs) {
-                                *sum = $fma(weight, *input, *sum);
-                            }
+                for (tap, weights) in layout.taps.iter().zip(weights) {
+                    let x = &x[at + *tap as usize..][..VECTORS * $lanes];
+                    let mut inputs = [$splat(0.0); VECTORS];
+                    for (i, input) in inputs.iter_mut().enumerate() {
+                        // SAFETY: `x` has room for `VECTORS` vectors.
+                        *input = unsafe { $load(x.as_ptr().add(i * $lanes)) };
+                    }
+                    for (sums, weight) in sums.iter_mut().zip(weights) {
+                        let weight = $splat(*weight);
+                        for (sum, input) in sums.iter_mut().zip(&inputs) {
+                            *sum = $fma(weight, *input, *sum);
                         }
                     }
                 }
                 for (row, sums) in rows.iter_mut().zip(&sums) {
-                    for (output, sum) in row[from..].chunks_mut($lanes).zip(sums) {
+                    for (i, sum) in sums.iter().enumerate() {
                         let mut values = [0f32; $lanes];
                         // SAFETY: there is room for one vector.
                         unsafe { $store(values.as_mut_ptr(), *sum) };
-                        output.copy_from_slice(&values[..output.len()]);
+                        let output = &mut row[from + i * $lanes..];
+                        match output.first_chunk_mut() {
+                            Some(output) => *output = values,
+                            None => output.copy_from_slice(&values[..output.len()]),
+                        }
                     }
                 }
             }

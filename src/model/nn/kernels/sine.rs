@@ -21,7 +21,7 @@ fn add_tone_body(output: &mut [f32], amplitude: f32, turns: f64, rate: f64) {
 /// Adding 1.5 * 2^23 leaves the nearest integer in the low bits of the sum.
 const ROUND: f32 = 12_582_912.0;
 
-/// `sin x` to 2e-7 for `|x|` up to 1e4; further out it loses the angle but stays within -1 and 1.
+/// `sin x` to 4e-7 for `|x|` up to 1e4; further out it loses the angle but stays within -1 and 1.
 /// NaN for what is not finite. Without branches or calls.
 #[inline(always)]
 pub(super) fn sine(x: f32) -> f32 {
@@ -53,7 +53,7 @@ fn reduce(x: f32) -> (f32, f32) {
 fn half_turn(r: f32) -> f32 {
     let s = r * r;
     let series = 2.755_731_9e-6 - s * 2.505_210_8e-8;
-    let series = 8.333_333_3e-3 - s * (1.984_127e-4 - s * series);
+    let series = 8.333_334e-3 - s * (1.984_127e-4 - s * series);
     r - r * s * (0.166_666_67 - s * series)
 }
 
