@@ -56,7 +56,7 @@ fn decode_unguarded(bytes: &[u8], max_seconds: f64) -> Result<Clip, DecodeError>
     let stream = MediaSourceStream::new(source, Default::default());
     let mut format = symphonia::default::get_probe()
         .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
-        .map_err(undecodable)?;
+        .map_err(|_| undecodable("its format is not known; WAV, MP3, FLAC, M4A and OGG are"))?;
     let track =
         format.default_track(TrackType::Audio).ok_or_else(|| undecodable("no audio track"))?;
     let id = track.id;

@@ -1,6 +1,7 @@
-use super::kernels::PackedConv1d;
+use super::kernels::{Packed, Snake, Window};
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::{Tensor, module, ops};
+use std::sync::Arc;
 
 /// How a [`Conv1d`] slides over its input. The default is stride 1, dilation 1, one group, no
 /// padding.
@@ -23,13 +24,22 @@ impl Default for ConvOptions {
 /// One-dimensional convolution.
 #[derive(Debug, Clone)]
 pub struct Conv1d {
+    weights: Weights,
+    options: ConvOptions,
+}
+
+#[derive(Debug, Clone)]
+enum Weights {
+    Packed(Arc<Packed>),
+    Plain(Box<Plain>),
+}
+
+#[derive(Debug, Clone)]
+struct Plain {
     /// `[out, in / groups, kernel]`
     weight: Tensor<3>,
     /// `[out]`
     bias: Option<Tensor<1>>,
-    options: ConvOptions,
-    /// The same weights for our own loop on the CPU, where it applies.
-    packed: Option<PackedConv1d>,
 }
 
 impl Conv1d {
@@ -47,22 +57,42 @@ impl Conv1d {
 
     /// From tensors: `weight` `[out, in / groups, kernel]`, `bias` `[out]`.
     pub fn new(weight: Tensor<3>, bias: Option<Tensor<1>>, options: ConvOptions) -> Self {
-        let packed = if options.stride == 1 && options.groups == 1 {
-            PackedConv1d::new(&weight, bias.as_ref(), options.dilation, options.padding)
-        } else {
-            None
+        let packed = if options.groups == 1 { Packed::new(&weight, bias.as_ref()) } else { None };
+        let weights = match packed {
+            Some(packed) => Weights::Packed(Arc::new(packed)),
+            None => Weights::Plain(Box::new(Plain { weight, bias })),
         };
-        Self { weight, bias, options, packed }
+        Self { weights, options }
     }
 
     /// BCT to BCT.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        if let Some(y) = self.packed.as_ref().and_then(|packed| packed.forward(x.clone())) {
-            return y;
+        self.run(x, |_, _| (), |x| x)
+    }
+
+    /// The convolution of `snake(x)`, BCT to BCT.
+    pub(crate) fn forward_snake(&self, x: Tensor<3>, snake: &Snake) -> Tensor<3> {
+        self.run(x, |channel, row| snake.row(channel, row), |x| snake.forward(x))
+    }
+
+    /// The convolution of `x` after `by_row`, or the same as one operation.
+    fn run(
+        &self,
+        x: Tensor<3>,
+        by_row: impl Fn(usize, &mut [f32]) + Sync,
+        whole: impl Fn(Tensor<3>) -> Tensor<3>,
+    ) -> Tensor<3> {
+        let ConvOptions { stride, padding, dilation, groups, .. } = self.options;
+        match &self.weights {
+            Weights::Packed(packed) => {
+                packed.forward(x, Window { stride, padding, dilation }, by_row)
+            }
+            Weights::Plain(plain) => {
+                let Plain { weight, bias } = plain.as_ref();
+                let options =
+                    ops::ConvOptions::new_with_padding([stride], [padding], [dilation], groups);
+                module::conv1d(whole(x), weight.clone(), bias.clone(), options)
+            }
         }
-        let o = self.options;
-        let options =
-            ops::ConvOptions::new_with_padding([o.stride], [o.padding], [o.dilation], o.groups);
-        module::conv1d(x, self.weight.clone(), self.bias.clone(), options)
     }
 }

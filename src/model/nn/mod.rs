@@ -3,9 +3,7 @@
 //! Shapes are written `[batch, time, channels]` (BTC) or `[batch, channels, time]` (BCT). Every
 //! layer is made by `load` from a [`Scope`](crate::model::weights::Scope) and used by `forward`.
 
-pub mod activation;
 mod conv;
-mod decode_attention;
 mod kernels;
 mod kv_cache;
 mod linear;
@@ -13,8 +11,8 @@ mod norm;
 mod rotary;
 
 pub use conv::{Conv1d, ConvOptions};
-pub(crate) use decode_attention::decode_attention;
-pub use kernels::snake;
+pub use kernels::activation;
+pub(crate) use kernels::{Snake, add_tone, decode_attention};
 pub use kv_cache::{CacheFull, KvCache};
 pub use linear::Linear;
 pub use norm::{BatchNorm, LayerNorm, RmsNorm};

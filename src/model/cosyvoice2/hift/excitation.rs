@@ -7,6 +7,7 @@
 //! number scaled by the norm of the mix, not one per harmonic: the distribution is the same.
 
 use super::source::{HarmonicSource, finite};
+use crate::model::nn::add_tone;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
 use std::f32::consts::TAU;
@@ -59,26 +60,20 @@ impl Excitation {
             let voiced = source.is_voiced(finite(now));
             let noise_amplitude = source.noise_amplitude(voiced) * self.noise_gain;
             let next = f0.get(j + 1).copied().or((!ends).then_some(now));
-            for (n, noise) in noise.iter().enumerate() {
-                let mut value = source.bias + noise_amplitude * noise;
-                if voiced {
-                    // Samples from the centre of this frame, or of the one before.
-                    let (turns, f0, offset) = if n >= half {
-                        (&at.turns, next, n - half)
-                    } else if first {
-                        (&at.turns, None, 0)
-                    } else {
-                        (&before, Some(now), n + frame - half)
-                    };
-                    let offset = offset as f64 + center_offset(frame);
-                    for (h, (turns, mix)) in turns.iter().zip(&source.mix).enumerate() {
-                        let run = f0.map_or(0.0, |f0| rate(source, f0, h) * offset);
-                        let turns = (turns + run).fract() as f32;
-                        value += mix * source.sine_amplitude * (turns * TAU).sin();
-                    }
+            let start = signal.len();
+            signal.extend(noise.iter().map(|noise| source.bias + noise_amplitude * noise));
+            let (left, right) = signal[start..].split_at_mut(half);
+            if voiced {
+                // Samples from the centre of this frame, or of the one before.
+                let center = center_offset(frame);
+                if first {
+                    add_harmonics(left, source, &at.turns, None, 0.0);
+                } else {
+                    add_harmonics(left, source, &before, Some(now), (frame - half) as f64 + center);
                 }
-                signal.push(value.tanh());
+                add_harmonics(right, source, &at.turns, next, center);
             }
+            signal[start..].iter_mut().for_each(|value| *value = value.tanh());
         }
         signal
     }
@@ -97,6 +92,21 @@ impl Excitation {
                 *value = radius * unit;
             }
         }
+    }
+}
+
+/// Adds the harmonics of `f0`, from `offset` samples after the point where they are at `turns`;
+/// without f0 their phases stand still.
+fn add_harmonics(
+    output: &mut [f32],
+    source: &HarmonicSource,
+    turns: &[f64],
+    f0: Option<f32>,
+    offset: f64,
+) {
+    for (h, (turns, mix)) in turns.iter().zip(&source.mix).enumerate() {
+        let rate = f0.map_or(0.0, |f0| rate(source, f0, h));
+        add_tone(output, mix * source.sine_amplitude, turns + rate * offset, rate);
     }
 }
 

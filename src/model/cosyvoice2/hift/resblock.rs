@@ -1,6 +1,6 @@
 //! Residual block of dilated convolutions with snake activations (Ziyin et al. 2020; BigVGAN).
 
-use crate::model::nn::{Conv1d, ConvOptions, snake};
+use crate::model::nn::{Conv1d, ConvOptions, Snake};
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::Tensor;
 
@@ -31,7 +31,10 @@ impl ResBlock {
             let options = ConvOptions { dilation, padding: (side, side), ..Default::default() };
             Conv1d::load(&scope.sub(name).sub(i), channels, channels, kernel, options)
         };
-        let snake = |name: &str, i: usize| Snake::load(&scope.sub(name).sub(i), channels);
+        let snake = |name: &str, i: usize| {
+            let alpha = scope.sub(name).sub(i).tensor("alpha", [channels])?;
+            Ok::<_, WeightsError>(Snake::new(alpha))
+        };
         let layers = dilations.iter().enumerate().map(|(i, &dilation)| {
             Ok(Layer {
                 snake1: snake("activations1", i)?,
@@ -46,25 +49,8 @@ impl ResBlock {
     /// `[1, channels, n]` to the same shape.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         self.layers.iter().fold(x, |x, layer| {
-            let y = layer.conv1.forward(layer.snake1.forward(x.clone()));
-            x + layer.conv2.forward(layer.snake2.forward(y))
+            let y = layer.conv1.forward_snake(x.clone(), &layer.snake1);
+            x + layer.conv2.forward_snake(y, &layer.snake2)
         })
-    }
-}
-
-/// `x + sin(a x)^2 / (a + 1e-9)`, `a` per channel.
-#[derive(Debug, Clone)]
-struct Snake {
-    /// `[1, channels, 1]`
-    alpha: Tensor<3>,
-}
-
-impl Snake {
-    fn load(scope: &Scope, channels: usize) -> Result<Self, WeightsError> {
-        Ok(Self { alpha: scope.tensor::<1>("alpha", [channels])?.reshape([1, channels, 1]) })
-    }
-
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        snake(x, &self.alpha)
     }
 }

@@ -1,41 +1,64 @@
-//! Loops of our own for the CPU, where the backend's general ones leave most of the machine unused.
+//! The one place of code that knows a backend: what Burn's operations cost too much for on the
+//! CPU, as loops over the memory of the Flex backend.
 //!
-//! Each is written in plain Rust so that the compiler vectorises it, works on contiguous f32 of
-//! the Flex backend, and stands beside a portable twin of ordinary tensor operations, which runs
-//! on every other backend, type and processor. Tests hold the two together.
+//! Every kernel has a twin of plain Burn operations that serves all other backends and types.
 
+pub mod activation;
 mod conv1d;
+mod decode_attention;
+mod sine;
 mod snake;
 
-pub(super) use conv1d::PackedConv1d;
-pub use snake::snake;
+pub(crate) use conv1d::{Packed, Window};
+pub(crate) use decode_attention::decode_attention;
+pub(crate) use sine::add_tone;
+pub(crate) use snake::Snake;
 
 use burn::backend::Flex;
-use burn::tensor::{DType, Tensor, TensorData};
-use burn_flex::FlexTensor;
+use burn::tensor::{Bytes, DType, Device, Tensor};
+use burn_flex::{FlexTensor, Layout};
 
-/// Whether this processor has the instructions that the loops are compiled for: fused
-/// multiply-add on vectors of eight (AVX2) or of four (NEON, part of every AArch64).
-fn supported() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-    #[cfg(target_arch = "aarch64")]
-    return true;
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    return false;
+/// Elements that are worth a task of their own where each costs a few operations.
+const CHUNK: usize = 1 << 15;
+
+/// Whether the elements are within reach: f32 on the Flex backend.
+fn is_ours<const D: usize>(x: &Tensor<D>) -> bool {
+    x.dtype() == DType::F32 && x.device() == Device::flex()
 }
 
-/// The tensor as contiguous f32 in host memory, if that is what the loops can take.
-fn host<const D: usize>(x: Tensor<D>) -> Option<FlexTensor> {
-    let x: FlexTensor = x.try_into_primitive::<Flex>().ok()?;
-    match x.dtype() {
-        DType::F32 if x.is_contiguous() => Some(x),
-        DType::F32 => Some(x.to_contiguous()),
-        _ => None,
+/// The elements of a tensor that [`is_ours`], in a buffer that holds nothing else.
+fn into_flex<const D: usize>(x: Tensor<D>) -> FlexTensor {
+    match x.try_into_primitive::<Flex>() {
+        Ok(x) => x.to_contiguous(),
+        Err(e) => unreachable!("a tensor of the Flex backend: {e:?}"),
     }
 }
 
-fn from_host<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> Tensor<D> {
-    let data = TensorData::new(values, shape);
-    Tensor::from_primitive::<Flex>(FlexTensor::from_data(data))
+/// A tensor of the Flex backend that takes over `values`, in the order of its elements.
+fn from_values<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> Tensor<D> {
+    let layout = Layout::contiguous(shape.into());
+    let tensor = FlexTensor::new(Bytes::from_elems(values), layout, DType::F32);
+    Tensor::from_primitive::<Flex>(tensor)
 }
+
+/// Compiles `$body` twice: for any processor, and for those with AVX2, chosen at run time.
+macro_rules! vectorised {
+    ($(#[$meta:meta])* $visibility:vis $name:ident, $body:ident($($arg:ident: $kind:ty),*)) => {
+        $(#[$meta])*
+        $visibility fn $name($($arg: $kind),*) {
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx2,fma")]
+                fn wide($($arg: $kind),*) {
+                    $body($($arg),*);
+                }
+                if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                    // SAFETY: the processor has what the function was compiled for.
+                    return unsafe { wide($($arg),*) };
+                }
+            }
+            $body($($arg),*);
+        }
+    };
+}
+use vectorised;

@@ -3,8 +3,9 @@
 //! On the Flex backend they run here, in place when the tensor is not shared, over loops that the
 //! compiler turns into vector code; on other backends they are Burn's own.
 
+use super::{CHUNK, into_flex, is_ours, vectorised};
 use burn::backend::Flex;
-use burn::tensor::{DType, Device, Tensor, activation};
+use burn::tensor::{Tensor, activation};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
@@ -49,22 +50,6 @@ pub fn softmax<const D: usize>(parts: Vec<Tensor<D>>) -> Vec<Tensor<D>> {
     parts.into_iter().map(Tensor::from_primitive::<Flex>).collect()
 }
 
-/// Elements that are worth a task of their own.
-const CHUNK: usize = 1 << 15;
-
-/// Whether the elements are within reach: f32 on the Flex backend.
-fn is_ours<const D: usize>(x: &Tensor<D>) -> bool {
-    x.dtype() == DType::F32 && x.device() == Device::flex()
-}
-
-/// The elements of a tensor that [`is_ours`], in a buffer that holds nothing else.
-fn into_flex<const D: usize>(x: Tensor<D>) -> FlexTensor {
-    match x.try_into_primitive::<Flex>() {
-        Ok(x) => x.to_contiguous(),
-        Err(e) => unreachable!("a tensor of the Flex backend: {e:?}"),
-    }
-}
-
 fn map<const D: usize>(
     x: Tensor<D>,
     kernel: fn(&mut [f32]),
@@ -81,26 +66,6 @@ fn map<const D: usize>(
         values.par_chunks_mut(CHUNK).for_each(kernel);
     }
     Tensor::from_primitive::<Flex>(x)
-}
-
-/// Compiles `$body` twice: for any processor, and for those with AVX2, chosen at run time.
-macro_rules! vectorised {
-    ($name:ident, $body:ident($($arg:ident: $kind:ty),*)) => {
-        fn $name($($arg: $kind),*) {
-            #[cfg(target_arch = "x86_64")]
-            {
-                #[target_feature(enable = "avx2,fma")]
-                fn wide($($arg: $kind),*) {
-                    $body($($arg),*);
-                }
-                if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                    // SAFETY: the processor has what the function was compiled for.
-                    return unsafe { wide($($arg),*) };
-                }
-            }
-            $body($($arg),*);
-        }
-    };
 }
 
 vectorised!(gelu_all, gelu_body(x: &mut [f32]));
@@ -220,7 +185,7 @@ fn exp(x: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::TensorData;
+    use burn::tensor::{Device, TensorData};
 
     fn grid() -> Vec<f32> {
         (-1200..=1200).map(|i| i as f32 * 0.075).collect()
