@@ -1,4 +1,6 @@
 FROM rust:1.95-slim-bookworm AS build
+# The image has this toolchain; rust-toolchain.toml would have another one fetched.
+ENV RUSTUP_TOOLCHAIN=1.95.0
 WORKDIR /mynah
 COPY . .
 RUN cargo build --release --bin mynah
