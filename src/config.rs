@@ -2,9 +2,12 @@
 //! flags, each overriding the one before.
 
 use figment::Figment;
+use figment::error::Kind;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Everything that can be set. Field names are the keys of `config.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -145,13 +148,61 @@ impl Default for LogConfig {
 /// A setting that cannot be used. Says which, where it was set, and why.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    #[error("{0}")]
+    #[error("{}", describe(.0))]
     Read(Box<figment::Error>),
     #[error("no configuration file at {}", .0.display())]
     NoFile(PathBuf),
     #[error("`{key}` = {value}: {reason}")]
     Value { key: &'static str, value: String, reason: String },
 }
+
+impl ConfigError {
+    fn value(key: &'static str, value: impl ToString, reason: impl Into<String>) -> Self {
+        Self::Value { key, value: value.to_string(), reason: reason.into() }
+    }
+}
+
+/// The place a setting was read from, its key, and what is wrong with it.
+fn describe(error: &figment::Error) -> String {
+    let mut key = error.path.join(".");
+    let mut reason = error.kind.to_string().trim_end().to_string();
+    if let Kind::UnknownField(_, known) = &error.kind {
+        reason = format!("there is no such setting; known are {}", known.join(", "));
+    }
+    let mut place = String::new();
+    if let Some(metadata) = &error.metadata {
+        if let Some(file) = metadata.source.as_ref().and_then(|source| source.file_path()) {
+            place = format!("{}: ", file.display());
+        } else if metadata.name.contains("environment") {
+            key = format!("{PREFIX}{}", error.path.join("__").to_uppercase());
+        }
+    }
+    if key.is_empty() { format!("{place}{reason}") } else { format!("{place}`{key}`: {reason}") }
+}
+
+/// A time of the settings, `from` seconds or more.
+///
+/// # Errors
+/// [`ConfigError::Value`] for what no clock could count.
+pub fn seconds(key: &'static str, value: f64, from: f64) -> Result<Duration, ConfigError> {
+    // Instants far in the future overflow the clock.
+    let year = 365.0 * 86_400.0;
+    if (from..=year).contains(&value) {
+        return Ok(Duration::from_secs_f64(value));
+    }
+    let reason = if from > 0.0 {
+        format!("must be seconds, {from} or more")
+    } else {
+        "must be seconds, 0 or more".into()
+    };
+    Err(ConfigError::value(key, value, reason))
+}
+
+/// What the names of environment variables begin with.
+const PREFIX: &str = "MYNAH_";
+
+/// Shortest time that a limit can give a client, in seconds.
+const SHORTEST: f64 = 0.01;
 
 impl Config {
     /// Reads `file` (or `config.toml` in the working directory, if it exists), the environment
@@ -164,7 +215,7 @@ impl Config {
         }
         // `MYNAH_A__B` sets `a.b`; variables without a section (MYNAH_GOLDEN) are not settings.
         let environment =
-            Env::prefixed("MYNAH_").filter(|key| key.as_str().contains("__")).split("__");
+            Env::prefixed(PREFIX).filter(|key| key.as_str().contains("__")).split("__");
         let config: Self = Figment::from(Serialized::defaults(Self::default()))
             .merge(Toml::file(file.unwrap_or(Path::new("config.toml"))))
             .merge(environment)
@@ -175,24 +226,113 @@ impl Config {
         Ok(config)
     }
 
-    /// Rejects values that no part of the server could honour.
-    fn check(&self) -> Result<(), ConfigError> {
-        let bad = |key, value: &dyn ToString, reason: &str| {
-            Err(ConfigError::Value { key, value: value.to_string(), reason: reason.into() })
+    /// Rejects values that no part of the program could honour.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`].
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let Self { server, engine, limits, .. } = self;
+        let within = |key, value: usize, range: RangeInclusive<usize>| {
+            let reason = format!("must be {} to {}", range.start(), range.end());
+            if range.contains(&value) {
+                Ok(())
+            } else {
+                Err(ConfigError::value(key, value, reason))
+            }
         };
-        if !(1..=25).contains(&self.engine.first_hop) {
-            return bad(
-                "engine.first_hop",
-                &self.engine.first_hop,
-                "must be 1 to 25 speech tokens",
-            );
-        }
-        if self.engine.max_sessions == 0 {
-            return bad("engine.max_sessions", &0, "must be at least 1");
+        within("engine.first_hop", engine.first_hop, 1..=25)?;
+        within("engine.max_sessions", engine.max_sessions, 1..=10_000)?;
+        within("engine.queue", engine.queue, 0..=1_000_000)?;
+        within("engine.voice_cache", engine.voice_cache, 1..=1_000_000)?;
+        within("engine.output_packets", engine.output_packets, 1..=1_000_000)?;
+        seconds("server.drain_timeout", server.drain_timeout, 0.0)?;
+        seconds("limits.idle_timeout", limits.idle_timeout, SHORTEST)?;
+        seconds("limits.stall_timeout", limits.stall_timeout, SHORTEST)?;
+        seconds("limits.queue_timeout", limits.queue_timeout, SHORTEST)?;
+        if engine.text_idle_ms > 3_600_000 {
+            let reason = "must be at most an hour, 3600000";
+            return Err(ConfigError::value("engine.text_idle_ms", engine.text_idle_ms, reason));
         }
         if !matches!(self.model.device.as_str(), "cpu" | "cuda") {
-            return bad("model.device", &self.model.device, "must be `cpu` or `cuda`");
+            let reason = "must be `cpu` or `cuda`";
+            return Err(ConfigError::value("model.device", &self.model.device, reason));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn load(toml: &str, flags: serde_json::Value) -> Result<Config, ConfigError> {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), toml).expect("written");
+        Config::load(Some(file.path()), flags)
+    }
+
+    /// The file in the repository shows the defaults; it must not drift from them.
+    #[test]
+    fn the_file_in_the_repository_states_the_defaults() {
+        let config = Config::load(
+            Some(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/config.toml"))),
+            json!({}),
+        );
+        assert_eq!(config.expect("a sound file"), Config::default());
+    }
+
+    #[test]
+    fn flags_outweigh_the_file() {
+        let config = load("[server]\nport = 1\nhost = \"::1\"", json!({"server": {"port": 2}}));
+        let server = config.expect("sound").server;
+        assert_eq!((server.port, server.host.as_str()), (2, "::1"));
+    }
+
+    /// Whoever wrote the file finds the place from the message.
+    #[test]
+    fn mistakes_are_told_with_file_and_key() {
+        for (toml, key) in [
+            ("[server]\nprot = 1", "`server.prot`"),
+            ("[sever]\nport = 1", "`sever`"),
+            ("[server]\nport = \"x\"", "`server.port`"),
+            ("[server]\nport = 70000", "`server.port`"),
+            ("[log]\njson = \"yes\"", "`log.json`"),
+            ("[server", "line 1"),
+        ] {
+            let file = tempfile::Builder::new().prefix("settings").tempfile().expect("a file");
+            std::fs::write(file.path(), toml).expect("written");
+            let error = Config::load(Some(file.path()), json!({})).expect_err(toml).to_string();
+            assert!(error.contains(key) && error.contains("/settings"), "{toml}: {error}");
+        }
+    }
+
+    /// Each would stop an engine, a clock or an allocation later on.
+    #[test]
+    fn values_nothing_could_honour_are_refused_by_key() {
+        let huge = i64::MAX;
+        for (section, key, value) in [
+            ("engine", "first_hop", json!(0)),
+            ("engine", "first_hop", json!(26)),
+            ("engine", "max_sessions", json!(0)),
+            ("engine", "max_sessions", json!(huge)),
+            ("engine", "queue", json!(huge)),
+            ("engine", "voice_cache", json!(0)),
+            ("engine", "voice_cache", json!(huge)),
+            ("engine", "output_packets", json!(0)),
+            ("engine", "output_packets", json!(huge)),
+            ("engine", "text_idle_ms", json!(huge)),
+            ("limits", "idle_timeout", json!(0)),
+            ("limits", "stall_timeout", json!(-1)),
+            ("limits", "queue_timeout", json!(1e12)),
+            ("server", "drain_timeout", json!(-1)),
+            ("model", "device", json!("tpu")),
+        ] {
+            let error = load("", json!({section: {key: value}})).expect_err(key).to_string();
+            assert!(error.contains(&format!("`{section}.{key}`")), "{error}");
+        }
+        let mut config = Config::default();
+        config.limits.queue_timeout = f64::NAN;
+        assert!(config.check().is_err());
     }
 }

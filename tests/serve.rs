@@ -363,7 +363,8 @@ async fn prompts_good_and_bad() {
     let server = Server::start(&[]);
     let mp3 =
         std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/prompt.mp3")).expect("mp3");
-    let cases: [(&str, Vec<u8>, u16, &str, u16); 9] = [
+    let cases: [(&str, Vec<u8>, u16, &str, u16); 10] = [
+        ("empty", vec![], 400, "UNSUPPORTED_AUDIO", 1003),
         ("1 byte", vec![7], 400, "UNSUPPORTED_AUDIO", 1003),
         (
             "not audio",

@@ -20,7 +20,7 @@ pub enum PromptError {
     TooLong { seconds: f64 },
     #[error("the prompt audio is silent")]
     Silent,
-    #[error("the prompt {0}")]
+    #[error(transparent)]
     Decode(#[from] DecodeError),
 }
 

@@ -4,6 +4,7 @@
 
 mod bench;
 mod check;
+mod limits;
 mod say;
 mod serve;
 mod setup;

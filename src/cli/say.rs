@@ -54,13 +54,12 @@ pub fn run(args: SayArgs) -> Result<(), Failure> {
     let config = setup::config(&args.model, json!({}))?;
     let voice = match (&args.prompt_wav, &args.prompt_text) {
         (Some(file), Some(text)) => {
-            let bytes = std::fs::read(file).map_err(|e| format!("{}: {e}", file.display()))?;
-            let clip =
-                audio::decode_prompt(&bytes).map_err(|e| format!("{}: {e}", file.display()))?;
+            let clip = setup::recording(file, &config)?;
             VoiceSource::Prompt { audio: Arc::new(clip), text: text.clone() }
         }
         _ => VoiceSource::Named(args.voice.clone()),
     };
+    check_output(&args)?;
     let bar = progress_bar(args.quiet);
     bar.set_message("loading the model");
     let engine = setup::ready_engine(&config)?;
@@ -102,6 +101,19 @@ pub fn run(args: SayArgs) -> Result<(), Failure> {
         report(&args, &summary);
     }
     Ok(())
+}
+
+/// Says that the file cannot be written before the time is spent to make what is in it.
+fn check_output(args: &SayArgs) -> Result<(), Failure> {
+    let file = &args.output;
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let reason = match folder {
+        _ if to_stdout(args) => return Ok(()),
+        _ if file.is_dir() => "it is a directory",
+        Some(folder) if !folder.is_dir() => "there is no such directory",
+        _ => return Ok(()),
+    };
+    Err(format!("cannot write {}: {reason}", file.display()).into())
 }
 
 fn to_stdout(args: &SayArgs) -> bool {

@@ -1,5 +1,6 @@
 //! `mynah serve`.
 
+use super::limits::LimitArgs;
 use super::{Failure, ModelArgs, setup};
 use crate::{server, telemetry};
 use clap::Args;
@@ -18,9 +19,6 @@ pub struct ServeArgs {
     /// Sessions that generate at the same time [default: 8]
     #[arg(long, value_name = "N")]
     max_sessions: Option<usize>,
-    /// Requests per client address, such as 10/minute or 100/hour; `off` for none
-    #[arg(long, value_name = "RATE")]
-    rate_limit: Option<String>,
     /// What is logged: error, warn, info, debug or trace [default: info]
     #[arg(long, value_name = "LEVEL")]
     log: Option<String>,
@@ -29,11 +27,13 @@ pub struct ServeArgs {
     log_json: bool,
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
 impl ServeArgs {
     fn flags(&self) -> Value {
-        let mut flags = json!({});
+        let mut flags = json!({ "limits": self.limits });
         let mut set = |section: &str, key: &str, value: Option<Value>| {
             if let Some(value) = value {
                 flags[section][key] = value;
@@ -42,7 +42,6 @@ impl ServeArgs {
         set("server", "host", self.host.as_ref().map(|v| json!(v)));
         set("server", "port", self.port.map(|v| json!(v)));
         set("engine", "max_sessions", self.max_sessions.map(|v| json!(v)));
-        set("limits", "rate_limit", self.rate_limit.as_ref().map(|v| json!(v)));
         set("log", "level", self.log.as_ref().map(|v| json!(v)));
         set("log", "json", self.log_json.then_some(json!(true)));
         flags
@@ -60,6 +59,7 @@ pub fn run(args: ServeArgs) -> Result<(), Failure> {
         let listener = TcpListener::bind(address)
             .await
             .map_err(|e| format!("cannot listen on {}:{}: {e}", address.0, address.1))?;
+        let stop = stop_signal()?;
         // On stdout and before the model is there: scripts read the port, probes find /readiness.
         println!("listening on http://{}", listener.local_addr()?);
         let mut loading = tokio::spawn(async move {
@@ -79,7 +79,7 @@ pub fn run(args: ServeArgs) -> Result<(), Failure> {
                 Err(_) => {}
             }
         });
-        let serving = server::run(listener, engine, config.clone(), stop_signal()?);
+        let serving = server::run(listener, engine, config.clone(), stop);
         tokio::select! {
             result = serving => result.map_err(Failure::from),
             Ok(error) = on_failure => Err(error.into()),

@@ -1,11 +1,14 @@
 //! From settings to a loaded model or a running engine.
 
 use super::{Failure, ModelArgs};
+use crate::audio::{self, Clip};
 use crate::config::Config;
 use crate::engine::{self, EngineHandle, EngineSettings, Registry};
 use crate::model::cosyvoice2::{CosyVoice2, ModelConfig, ModelError};
 use crate::model::device;
 use serde_json::{Value, json};
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use tokio::sync::oneshot;
 
@@ -31,7 +34,10 @@ pub fn config(args: &ModelArgs, more: Value) -> Result<Config, Failure> {
 pub fn model_dir(config: &Config) -> Result<PathBuf, Failure> {
     match &config.model.dir {
         Some(dir) if dir.is_dir() => Ok(dir.clone()),
-        Some(dir) => Err(format!("the model directory {} does not exist", dir.display()).into()),
+        Some(dir) => {
+            let what = if dir.exists() { "is not a directory" } else { "does not exist" };
+            Err(format!("the model directory {} {what}", dir.display()).into())
+        }
         None => bundled_dir().ok_or_else(|| {
             format!("the bundled voice {BUNDLED} was not found; run from the project's folder or set --model-dir").into()
         }),
@@ -59,6 +65,21 @@ pub fn registry(model_dir: &Path) -> Result<Registry, Failure> {
         Some(dir) => Registry::from_dir(&dir)?,
         None => Registry::default(),
     })
+}
+
+/// A recording of a voice from a file of at most `limits.max_file_size`.
+pub fn recording(file: &Path, config: &Config) -> Result<Clip, Failure> {
+    let named = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+    let limit = config.limits.max_file_size;
+    let mut bytes = Vec::new();
+    // Pipes and devices are files too, and some never end.
+    let opened = File::open(file).map_err(|e| named(&e))?;
+    let most = u64::try_from(limit)?.saturating_add(1);
+    opened.take(most).read_to_end(&mut bytes).map_err(|e| named(&e))?;
+    if bytes.len() > limit {
+        return Err(named(&format_args!("longer than {limit} bytes")).into());
+    }
+    Ok(audio::decode_prompt(&bytes).map_err(|e| named(&e))?)
 }
 
 /// Starts the engine; the receiver tells when the model is loaded and warm.

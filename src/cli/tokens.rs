@@ -1,7 +1,6 @@
 //! `mynah tokens`: what the speech tokenizer hears.
 
 use super::{Failure, ModelArgs, setup};
-use crate::audio;
 use crate::model::cosyvoice2::CosyVoice2;
 use crate::model::device;
 use clap::Args;
@@ -18,9 +17,7 @@ pub struct TokensArgs {
 
 pub fn run(args: TokensArgs) -> Result<(), Failure> {
     let config = setup::config(&args.model, json!({}))?;
-    let named = |e: &dyn std::fmt::Display| format!("{}: {e}", args.file.display());
-    let bytes = std::fs::read(&args.file).map_err(|e| named(&e))?;
-    let clip = audio::decode_prompt(&bytes).map_err(|e| named(&e))?;
+    let clip = setup::recording(&args.file, &config)?;
     let device = device::by_name(&config.model.device)?;
     let model = CosyVoice2::load(&setup::model_dir(&config)?, &device)?;
     let tokens: Vec<String> = model.speech_tokens(&clip).iter().map(u32::to_string).collect();

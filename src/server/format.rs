@@ -40,7 +40,7 @@ impl Container {
 
 /// # Errors
 /// [`ApiError::OutOfRange`].
-pub fn check_rate(rate: i64) -> Result<u32, ApiError> {
+pub fn check_rate(rate: i128) -> Result<u32, ApiError> {
     u32::try_from(rate).ok().filter(|rate| SAMPLE_RATES.contains(rate)).ok_or_else(|| {
         let (low, high) = (SAMPLE_RATES.start(), SAMPLE_RATES.end());
         ApiError::OutOfRange(format!("`sample_rate` must be {low} to {high}, not {rate}"))

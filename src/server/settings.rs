@@ -1,7 +1,7 @@
 //! The server's part of the configuration, checked and in the types it is used in.
 
 use super::rate;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, seconds};
 use governor::Quota;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -37,15 +37,9 @@ impl Settings {
     /// # Errors
     /// [`ConfigError::Value`] for what no server could honour.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
+        config.check()?;
         let limits = &config.limits;
         let bad = |key, value: String, reason: String| ConfigError::Value { key, value, reason };
-        let time = |key, value: f64| {
-            Duration::try_from_secs_f64(value)
-                // Instants far in the future overflow the clock.
-                .ok()
-                .filter(|time| *time <= Duration::from_secs(365 * 86_400))
-                .ok_or_else(|| bad(key, value.to_string(), "must be seconds, 0 or more".into()))
-        };
         let rate = rate::parse(&limits.rate_limit)
             .map_err(|reason| bad("limits.rate_limit", limits.rate_limit.clone(), reason))?;
         if let Some(rate) = config.light.sample_rate
@@ -54,7 +48,7 @@ impl Settings {
             let reason = "must be 8000 to 48000".into();
             return Err(bad("light.sample_rate", rate.to_string(), reason));
         }
-        let idle_timeout = time("limits.idle_timeout", limits.idle_timeout)?;
+        let idle_timeout = seconds("limits.idle_timeout", limits.idle_timeout, 0.0)?;
         Ok(Self {
             max_file_size: limits.max_file_size,
             max_text_length: limits.max_text_length,
@@ -65,9 +59,9 @@ impl Settings {
             trusted_proxies: config.server.trusted_proxies.clone(),
             idle_timeout,
             request_idle: idle_timeout.min(REQUEST_IDLE),
-            stall_timeout: time("limits.stall_timeout", limits.stall_timeout)?,
-            queue_timeout: time("limits.queue_timeout", limits.queue_timeout)?,
-            drain_timeout: time("server.drain_timeout", config.server.drain_timeout)?,
+            stall_timeout: seconds("limits.stall_timeout", limits.stall_timeout, 0.0)?,
+            queue_timeout: seconds("limits.queue_timeout", limits.queue_timeout, 0.0)?,
+            drain_timeout: seconds("server.drain_timeout", config.server.drain_timeout, 0.0)?,
             light_sample_rate: config.light.sample_rate,
         })
     }

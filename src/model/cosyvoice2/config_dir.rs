@@ -54,6 +54,9 @@ fn sizes(dir: &Path) -> Result<(PathBuf, Value), ModelError> {
             return Ok((json, sizes));
         }
     }
+    if !dir.is_dir() {
+        return Err(refuse(dir, "is not a directory"));
+    }
     if !yaml.exists() {
         return Err(refuse(dir, "holds neither `config.json` nor `cosyvoice2.yaml`"));
     }
@@ -62,6 +65,10 @@ fn sizes(dir: &Path) -> Result<(PathBuf, Value), ModelError> {
 }
 
 fn deserialize<T: DeserializeOwned>(value: Value, file: &Path) -> Result<T, ModelError> {
+    // A sequence would be taken for the fields in their order.
+    if !value.is_object() {
+        return Err(refuse(file, "is not a JSON object"));
+    }
     serde_path_to_error::deserialize(value)
         .map_err(|e| refuse(file, format!("`{}`: {}", e.path(), e.inner())))
 }

@@ -16,6 +16,8 @@ const VOCABULARY: RangeInclusive<usize> = 1..=1 << 20;
 /// Tokens or frames of a chunk, look-ahead or window.
 const SPAN: RangeInclusive<usize> = 1..=10_000;
 const KERNEL: RangeInclusive<usize> = 1..=1024;
+/// Positions of the language model, for each of which there is a row of angles in memory.
+const POSITIONS: RangeInclusive<usize> = 1..=1 << 17;
 
 impl ModelConfig {
     /// Checks all values but those of the language model, which has a file of its own.
@@ -104,6 +106,7 @@ impl LlmConfig {
             self.num_key_value_heads,
             format!("a divisor of num_attention_heads, {}", self.num_attention_heads),
         )?;
+        within("max_position_embeddings", self.max_position_embeddings, POSITIONS)?;
         real("rope_theta", self.rope_theta, 1.0..=1e12)?;
         real("rms_norm_eps", self.rms_norm_eps, 0.0..=1.0)
     }

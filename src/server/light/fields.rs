@@ -27,16 +27,17 @@ pub fn speed(text: &str) -> Result<f32, ApiError> {
 
 /// # Errors
 /// [`ApiError::InvalidParameter`].
-pub fn integer(name: &str, text: &str) -> Result<i64, ApiError> {
+pub fn integer(name: &str, text: &str) -> Result<i128, ApiError> {
     text.trim()
         .parse()
         .map_err(|_| ApiError::InvalidParameter(format!("`{name}` must be a whole number")))
 }
 
 /// # Errors
-/// [`ApiError::OutOfRange`] for a negative one.
-pub fn seed(number: i64) -> Result<u64, ApiError> {
-    u64::try_from(number).map_err(|_| ApiError::OutOfRange("`seed` must be 0 or more".into()))
+/// [`ApiError::OutOfRange`] for what is not an unsigned number of 64 bits.
+pub fn seed(number: i128) -> Result<u64, ApiError> {
+    let out = || ApiError::OutOfRange(format!("`seed` must be 0 to {}", u64::MAX));
+    u64::try_from(number).map_err(|_| out())
 }
 
 /// # Errors
@@ -71,6 +72,18 @@ mod tests {
         }
         for odd in ["NaN", "inf", "fast", "1,5", ""] {
             assert!(matches!(speed(odd), Err(ApiError::InvalidParameter(_))), "{odd}");
+        }
+    }
+
+    #[test]
+    fn seeds_at_their_limits() {
+        assert_eq!(integer("seed", "18446744073709551615").and_then(seed), Ok(u64::MAX));
+        for out in ["-1", "18446744073709551616"] {
+            let result = integer("seed", out).and_then(seed);
+            assert!(matches!(result, Err(ApiError::OutOfRange(_))), "{out}");
+        }
+        for odd in ["1.5", "1e3", "", "seven"] {
+            assert!(matches!(integer("seed", odd), Err(ApiError::InvalidParameter(_))), "{odd}");
         }
     }
 

@@ -58,9 +58,11 @@ fn prefers_json_unless_it_is_of_another_program() {
 fn missing_and_unreadable_files_are_named() {
     let error = refused(&directory(&[LLM]));
     assert!(error.contains("config.json") && error.contains("cosyvoice2.yaml"), "{error}");
+    let nowhere = ModelConfig::from_dir(&directory(&[]).path().join("x")).err();
+    assert!(nowhere.is_some_and(|e| e.to_string().contains("not a directory")));
     let error = refused(&directory(&[("config.json", "{}")]));
     assert!(error.contains("CosyVoice-BlankEN/config.json"), "{error}");
-    for text in ["", "{", "[", "\"", "7", "{\"flow\": 1, \"vocab_size\": []}"] {
+    for text in ["", "{", "[", "[]", "null", "\"", "7", "{\"flow\": 1, \"vocab_size\": []}"] {
         let error = refused(&directory(&[("config.json", text), LLM]));
         assert!(error.contains("/config.json") && !error.contains("BlankEN"), "{error}");
         let error = refused(&directory(&[YAML, (LLM.0, text)]));
@@ -166,6 +168,8 @@ fn unusable_values_of_the_language_model_are_refused_by_key() {
         ("num_attention_heads", json!(896)),
         ("num_key_value_heads", json!(0)),
         ("num_key_value_heads", json!(3)),
+        ("max_position_embeddings", json!(0)),
+        ("max_position_embeddings", json!(1_000_000_000)),
         ("rope_theta", json!(0)),
         ("rms_norm_eps", json!(-1)),
         ("rms_norm_eps", json!("1e-6")),

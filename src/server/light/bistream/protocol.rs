@@ -62,6 +62,8 @@ pub struct Protocol {
     state: State,
     prompt: Vec<u8>,
     prompt_bytes: usize,
+    /// Whether any of the prompt came, be it empty.
+    prompted: bool,
     /// Characters so far.
     chars: usize,
     /// Blanks before the first word, held back: they are not yet something to say.
@@ -75,6 +77,7 @@ impl Protocol {
             state: State::Init,
             prompt: Vec::new(),
             prompt_bytes: 0,
+            prompted: false,
             chars: 0,
             blanks: Some(String::new()),
         }
@@ -118,9 +121,8 @@ impl Protocol {
         };
         let number = |name: &str| match json.get(name) {
             None | Some(Value::Null) => Ok(None),
-            Some(value) => value.as_i64().map(Some).ok_or_else(|| {
-                ApiError::InvalidParameter(format!("`{name}` must be a whole number"))
-            }),
+            Some(Value::Number(number)) => fields::integer(name, &number.to_string()).map(Some),
+            Some(_) => Err(ApiError::InvalidParameter(format!("`{name}` must be a whole number"))),
         };
         if json.contains_key("tts_text") {
             let blank = text("tts_text")?.is_none();
@@ -169,6 +171,7 @@ impl Protocol {
                 return Err(order("no audio is expected here: the voice is settled"));
             }
         }
+        self.prompted = true;
         self.prompt_bytes = self.prompt_bytes.saturating_add(piece.len());
         let limit = self.limits.prompt_bytes;
         if self.prompt_bytes > limit {
@@ -199,7 +202,7 @@ impl Protocol {
             let words = "the frame holds neither `tts_text` nor `finish`";
             return Err(ApiError::InvalidParameter(words.into()));
         }
-        if self.state == State::Prompt && self.prompt.is_empty() && !text.trim().is_empty() {
+        if self.state == State::Prompt && !self.prompted && !text.trim().is_empty() {
             return Err(order("the prompt audio must come before the text"));
         }
         fields::check_length(text, self.limits.frame_chars)?;
@@ -210,7 +213,7 @@ impl Protocol {
         }
         if finish {
             self.state = State::Finished;
-        } else if self.state == State::Prompt && !self.prompt.is_empty() {
+        } else if self.state == State::Prompt && self.prompted {
             self.state = State::Text;
         }
         Ok(Said { text: self.worded(text), finish })

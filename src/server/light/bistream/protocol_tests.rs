@@ -119,6 +119,13 @@ fn wrong_orders() {
     }
 }
 
+/// A client that read an empty file is told so when the recording is decoded.
+#[test]
+fn an_empty_prompt_is_a_prompt() {
+    let (mut protocol, text, _) = converse(&[PROMPTED, B(b""), HI, FINISH]).expect("accepted");
+    assert_eq!((protocol.take_prompt(), text.as_str()), (vec![], "hi"));
+}
+
 #[test]
 fn frames_that_mean_nothing() {
     for odd in ["", "hello", "[]", "7", "{", r#"{"prompt_text":5}"#, "{}", r#"{"prompt_text":" "}"#]
@@ -131,6 +138,8 @@ fn frames_that_mean_nothing() {
     fails(&[T(r#"{"voice":"v","sample_rate":"16k"}"#)], "INVALID_PARAMETER", 1007);
     fails(&[T(r#"{"voice":"v","sample_rate":100}"#)], "VALIDATION_FAILED", 1007);
     fails(&[T(r#"{"voice":"v","seed":-1}"#)], "VALIDATION_FAILED", 1007);
+    fails(&[T(r#"{"voice":"v","seed":1.5}"#)], "INVALID_PARAMETER", 1007);
+    assert!(converse(&[T(r#"{"voice":"v","seed":18446744073709551615}"#)]).is_ok());
     fails(&[T(r#"{"voice":"v","response_format":"mp3"}"#)], "INVALID_PARAMETER", 1007);
 }
 
