@@ -1,6 +1,6 @@
 //! Speech tokens to audio in the original's glue: flow, cached mel, vocoder, cross-fade.
 
-use crate::support::{Golden, cases};
+use crate::support::{Golden, assert_within, cases};
 use burn::tensor::Device;
 use mynah::model::cosyvoice2::config::{FlowConfig, HiftConfig};
 use mynah::model::cosyvoice2::flow::{Flow, FlowPrompt, UPSAMPLING};
@@ -56,7 +56,9 @@ fn golden_e2e() {
                 golden.check(&key("hift_mel_in"), stream.input(mel.clone()), MEL);
                 let wav = stream.push(mel, &golden.f32(&key("sine_noise")), last);
                 assert_eq!(run["chunk_samples"][k].as_u64(), Some(wav.len() as u64));
-                golden.check_values(&key("wav"), &wav, WAV);
+                // Not a stage of its own: it inherits the rounding of phases that run up to 1e4 rad.
+                let name = format!("{}: {}", golden.dir.display(), key("wav"));
+                assert_within(&name, &wav, &golden.f32(&key("wav")), WAV, 3e-3);
                 offset = given - if last { 0 } else { look_ahead };
                 heard += wav.len();
             }

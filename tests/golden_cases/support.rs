@@ -118,6 +118,11 @@ impl Golden {
 
 /// Every element within `tolerance`, and a relative error of the norms under 1e-3.
 pub fn assert_close(name: &str, got: &[f32], want: &[f32], tolerance: f32) {
+    assert_within(name, got, want, tolerance, 1e-3);
+}
+
+/// Every element within `tolerance`, and the relative error of the norms under `limit`.
+pub fn assert_within(name: &str, got: &[f32], want: &[f32], tolerance: f32, limit: f64) {
     assert_eq!(got.len(), want.len(), "{name}: length");
     let (mut worst, mut at, mut error, mut norm) = (0f32, 0, 0f64, 0f64);
     for (i, (g, w)) in got.iter().zip(want).enumerate() {
@@ -140,5 +145,5 @@ pub fn assert_close(name: &str, got: &[f32], want: &[f32], tolerance: f32) {
         got[at],
         want[at]
     );
-    assert!(relative < 1e-3, "{name}: relative error {relative:e}");
+    assert!(relative < limit, "{name}: relative error {relative:e}");
 }
