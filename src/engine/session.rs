@@ -334,7 +334,7 @@ impl SessionState {
     }
 }
 
-/// Errors of the model that are the client's fault keep their words.
+/// What goes wrong inside the model is our fault: the client's mistakes are found before it.
 fn failed(error: ModelError) -> EngineError {
     EngineError::Failed(error.to_string())
 }

@@ -183,10 +183,7 @@ impl From<EngineError> for ApiError {
             }
             EngineError::Draining => Self::Draining,
             EngineError::UnknownVoice(_) => Self::NotFound(words),
-            EngineError::UnsupportedAudio(_) => Self::UnsupportedAudio(words),
-            EngineError::PromptTooLong { .. } => Self::PromptTooLong(words),
             EngineError::InvalidParameter(_) => Self::InvalidParameter(words),
-            EngineError::Stalled(_) => Self::Timeout(words),
             EngineError::Failed(_) => Self::Processing(words),
         }
     }
