@@ -16,6 +16,8 @@ pub struct Config {
     pub server: ServerConfig,
     pub model: ModelSettings,
     pub engine: EngineConfig,
+    pub flow: FlowSettings,
+    pub storage: StorageConfig,
     pub limits: LimitsConfig,
     pub light: LightConfig,
     pub log: LogConfig,
@@ -46,11 +48,13 @@ pub struct ModelSettings {
     pub dir: Option<PathBuf>,
     /// `cpu` or `cuda`.
     pub device: String,
+    /// Numbers the language model's weights are held in: `f32` or `f16`.
+    pub dtype: String,
 }
 
 impl Default for ModelSettings {
     fn default() -> Self {
-        Self { dir: None, device: "cpu".into() }
+        Self { dir: None, device: "cpu".into(), dtype: "f32".into() }
     }
 }
 
@@ -59,14 +63,24 @@ impl Default for ModelSettings {
 pub struct EngineConfig {
     /// Speech tokens of the first hop; the first packet needs 3 more (look-ahead). 1 to 25.
     pub first_hop: usize,
+    /// Lengthens a session's first hop where, at the speed of the moment, its sound would run dry
+    /// before the second packet.
+    pub adaptive_first_hop: bool,
     /// Sessions that generate at the same time.
     pub max_sessions: usize,
     /// Requests that may wait for a session; past it, 503.
     pub queue: usize,
+    /// Share of the machine's speed that sessions may be expected to use: one more starts only
+    /// while the sum stays below it. One session always may.
+    pub max_load: f64,
+    /// Memory in MiB that the caches of all sessions may take.
+    pub cache_mib: usize,
+    /// Threads that compute. 0: as many as the machine has physical cores.
+    pub threads: usize,
     /// A pause of this many milliseconds in a text stream speaks what is held.
     pub text_idle_ms: u64,
-    /// Voices kept ready, least recently used dropped first.
-    pub voice_cache: usize,
+    /// Memory in MiB for voices kept ready, least recently used dropped first.
+    pub voice_cache_mib: usize,
     /// Audio packets a session may be ahead of a client that does not read.
     pub output_packets: usize,
 }
@@ -75,12 +89,36 @@ impl Default for EngineConfig {
     fn default() -> Self {
         Self {
             first_hop: 10,
+            adaptive_first_hop: true,
             max_sessions: 8,
             queue: 16,
+            max_load: 0.9,
+            cache_mib: 4096,
+            threads: 0,
             text_idle_ms: 300,
-            voice_cache: 64,
+            voice_cache_mib: 512,
             output_packets: 16,
         }
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FlowSettings {
+    /// Blocks of 25 speech tokens that the flow looks back at. 0: all of them.
+    pub left_blocks: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StorageConfig {
+    /// Folder of registered voices (`mynah voice add`).
+    pub voices_dir: PathBuf,
+}
+
+impl Default for StorageConfig {
+    fn default() -> Self {
+        Self { voices_dir: "voices".into() }
     }
 }
 
@@ -243,7 +281,18 @@ impl Config {
         within("engine.first_hop", engine.first_hop, 1..=25)?;
         within("engine.max_sessions", engine.max_sessions, 1..=10_000)?;
         within("engine.queue", engine.queue, 0..=1_000_000)?;
-        within("engine.voice_cache", engine.voice_cache, 1..=1_000_000)?;
+        within("engine.voice_cache_mib", engine.voice_cache_mib, 1..=1 << 30)?;
+        within("engine.cache_mib", engine.cache_mib, 1..=1 << 30)?;
+        within("engine.threads", engine.threads, 0..=1024)?;
+        within("flow.left_blocks", self.flow.left_blocks, 0..=1_000_000)?;
+        if !(engine.max_load > 0.0 && engine.max_load <= 100.0) {
+            let reason = "must be more than 0 and at most 100";
+            return Err(ConfigError::value("engine.max_load", engine.max_load, reason));
+        }
+        if !matches!(self.model.dtype.as_str(), "f32" | "f16") {
+            let reason = "must be `f32` or `f16`";
+            return Err(ConfigError::value("model.dtype", &self.model.dtype, reason));
+        }
         within("engine.output_packets", engine.output_packets, 1..=1_000_000)?;
         seconds("server.drain_timeout", server.drain_timeout, 0.0)?;
         seconds("limits.idle_timeout", limits.idle_timeout, SHORTEST)?;
@@ -317,8 +366,15 @@ mod tests {
             ("engine", "max_sessions", json!(0)),
             ("engine", "max_sessions", json!(huge)),
             ("engine", "queue", json!(huge)),
-            ("engine", "voice_cache", json!(0)),
-            ("engine", "voice_cache", json!(huge)),
+            ("engine", "voice_cache_mib", json!(0)),
+            ("engine", "voice_cache_mib", json!(huge)),
+            ("engine", "cache_mib", json!(0)),
+            ("engine", "cache_mib", json!(huge)),
+            ("engine", "max_load", json!(0.0)),
+            ("engine", "max_load", json!(-1.0)),
+            ("engine", "threads", json!(huge)),
+            ("flow", "left_blocks", json!(huge)),
+            ("model", "dtype", json!("f64")),
             ("engine", "output_packets", json!(0)),
             ("engine", "output_packets", json!(huge)),
             ("engine", "text_idle_ms", json!(huge)),

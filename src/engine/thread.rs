@@ -53,7 +53,7 @@ pub fn start(
             }
         };
         let mut engine = Engine {
-            voices: VoiceCache::new(settings.engine.voice_cache),
+            voices: VoiceCache::new(64),
             model,
             settings,
             shared,

@@ -23,11 +23,55 @@ const QUEUED: &str = "mynah_sessions_queued";
 const WEBSOCKETS: &str = "mynah_websocket_connections";
 const RESIDENT: &str = "mynah_process_resident_memory_bytes";
 const AUDIO: &str = "mynah_audio_seconds_total";
+const QUEUE_WAIT: &str = "mynah_queue_wait_seconds";
+const STAGE: &str = "mynah_stage_seconds";
+const ROWS: &str = "mynah_rows_per_step";
+const UNDERRUNS: &str = "mynah_underruns_total";
+const STALLED: &str = "mynah_sessions_stalled_total";
+const CACHE: &str = "mynah_cache_bytes";
+const VOICE_HITS: &str = "mynah_voice_cache_hits_total";
+const VOICE_MISSES: &str = "mynah_voice_cache_misses_total";
+const LOAD: &str = "mynah_load_ratio";
 
 const FIRST_PACKET_BUCKETS: &[f64] =
     &[0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0];
 const LATENCY_BUCKETS: &[f64] =
     &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0];
+
+const QUEUE_WAIT_BUCKETS: &[f64] = &[0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+const STAGE_BUCKETS: &[f64] =
+    &[0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5];
+const ROWS_BUCKETS: &[f64] = &[1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 64.0];
+
+/// Parts of the engine's work that are timed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// One language-model step of all live rows.
+    LlmStep,
+    /// Part of a sequence's prompt through the language model.
+    Prefill,
+    /// A hop of speech tokens to mel, from its first solver step to its last.
+    FlowHop,
+    /// A hop of mel to samples.
+    VocoderHop,
+    /// A prompt to a voice.
+    Voice,
+}
+
+impl Stage {
+    pub const ALL: [Self; 5] =
+        [Self::LlmStep, Self::Prefill, Self::FlowHop, Self::VocoderHop, Self::Voice];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LlmStep => "llm_step",
+            Self::Prefill => "prefill",
+            Self::FlowHop => "flow_hop",
+            Self::VocoderHop => "vocoder_hop",
+            Self::Voice => "voice",
+        }
+    }
+}
 
 /// Reasons a request can be turned away for, all of which are shown from the start.
 const REASONS: [&str; 4] = ["rate_limited", "overloaded", "draining", "model_not_ready"];
@@ -46,6 +90,9 @@ pub fn install() -> PrometheusHandle {
             let recorder = builder
                 .set_buckets_for_metric(full(FIRST_PACKET), FIRST_PACKET_BUCKETS)
                 .and_then(|b| b.set_buckets_for_metric(full(LATENCY), LATENCY_BUCKETS))
+                .and_then(|b| b.set_buckets_for_metric(full(QUEUE_WAIT), QUEUE_WAIT_BUCKETS))
+                .and_then(|b| b.set_buckets_for_metric(full(STAGE), STAGE_BUCKETS))
+                .and_then(|b| b.set_buckets_for_metric(full(ROWS), ROWS_BUCKETS))
                 // Only empty lists of buckets are refused.
                 .unwrap_or_default()
                 .build_recorder();
@@ -73,7 +120,18 @@ fn describe() {
     describe_gauge!(QUEUED, "Requests that wait for a session.");
     describe_gauge!(WEBSOCKETS, "WebSocket connections that are open.");
     describe_gauge!(RESIDENT, "Resident memory of the process in bytes.");
-    for name in [REQUESTS, SUCCESSES, FAILURES, CANCELLED] {
+    describe_histogram!(QUEUE_WAIT, "Seconds from a request to the start of its session.");
+    describe_histogram!(STAGE, "Seconds of one piece of the engine's work, by stage.");
+    describe_histogram!(ROWS, "Sessions that one batched step served, by stage.");
+    describe_counter!(UNDERRUNS, "Packets made after the audio sent before them had played out.");
+    describe_counter!(STALLED, "Sessions dropped because their client left its audio unread.");
+    describe_gauge!(CACHE, "Memory held by caches in bytes, by what they hold.");
+    describe_counter!(VOICE_HITS, "Sessions whose voice was ready.");
+    describe_counter!(VOICE_MISSES, "Sessions whose voice had to be made.");
+    describe_gauge!(LOAD, "Share of the machine's speed that the running sessions need.");
+    for name in
+        [REQUESTS, SUCCESSES, FAILURES, CANCELLED, UNDERRUNS, STALLED, VOICE_HITS, VOICE_MISSES]
+    {
         counter!(name).increment(0);
     }
     for reason in REASONS {
@@ -107,6 +165,42 @@ pub fn synthesis_ended(outcome: &str, elapsed: Duration) {
 
 pub fn first_packet(elapsed: Duration) {
     histogram!(FIRST_PACKET).record(elapsed);
+}
+
+/// A request left the queue.
+pub fn queue_wait(elapsed: Duration) {
+    histogram!(QUEUE_WAIT).record(elapsed);
+}
+
+/// A piece of work took this long and served so many sessions.
+pub fn stage(stage: Stage, elapsed: Duration, rows: usize) {
+    histogram!(STAGE, "stage" => stage.name()).record(elapsed);
+    histogram!(ROWS, "stage" => stage.name()).record(rows as f64);
+}
+
+/// A packet was made later than the audio before it lasted.
+pub fn underrun() {
+    counter!(UNDERRUNS).increment(1);
+}
+
+/// A session was dropped because its client did not read.
+pub fn stalled() {
+    counter!(STALLED).increment(1);
+}
+
+/// A session asked for a voice that was ready, or was not.
+pub fn voice_cache(hit: bool) {
+    counter!(if hit { VOICE_HITS } else { VOICE_MISSES }).increment(1);
+}
+
+/// Memory of one kind of cache: `sessions` or `voices`.
+pub fn cache_bytes(kind: &'static str, bytes: usize) {
+    gauge!(CACHE, "cache" => kind).set(bytes as f64);
+}
+
+/// Share of the machine's speed that the running sessions need.
+pub fn load(ratio: f64) {
+    gauge!(LOAD).set(ratio);
 }
 
 /// So much audio was made.
@@ -156,6 +250,10 @@ mod tests {
         synthesis_ended("done", Duration::from_secs(1));
         request("light", 200);
         audio(0.25);
+        queue_wait(Duration::from_millis(2));
+        stage(Stage::LlmStep, Duration::from_millis(1), 4);
+        cache_bytes("voices", 1);
+        load(0.5);
         let text = render(&handle);
         for name in [
             REQUESTS,
@@ -171,6 +269,15 @@ mod tests {
             WEBSOCKETS,
             RESIDENT,
             AUDIO,
+            QUEUE_WAIT,
+            STAGE,
+            ROWS,
+            UNDERRUNS,
+            STALLED,
+            CACHE,
+            VOICE_HITS,
+            VOICE_MISSES,
+            LOAD,
         ] {
             let type_line = text.lines().find_map(|l| l.strip_prefix(&format!("# TYPE {name} ")));
             let kind = type_line.unwrap_or_else(|| panic!("no TYPE of {name} in {text}"));
@@ -179,7 +286,8 @@ mod tests {
                 assert_eq!(kind == "counter", name.ends_with("_total"), "{name} {kind}");
             }
             if kind == "histogram" {
-                assert!(text.contains(&format!("{name}_bucket{{le=\"0.1\"}}")), "{text}");
+                let buckets = text.lines().filter(|l| l.starts_with(&format!("{name}_bucket{{")));
+                assert!(buckets.count() > 5, "{name}: {text}");
             }
         }
     }
