@@ -13,10 +13,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 fn start() -> EngineHandle {
+    // Lengthened hops would change the sound by what happens beside a session.
+    let engine = EngineConfig { adaptive_first_hop: false, ..Default::default() };
+    start_with(engine, LimitsConfig::default())
+}
+
+fn start_with(engine: EngineConfig, limits: LimitsConfig) -> EngineHandle {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("model_weights/mynah-mini");
     let settings = EngineSettings {
-        engine: EngineConfig::default(),
-        limits: LimitsConfig::default(),
+        engine,
+        limits,
         registry: Registry::from_dir(&dir.join("prompts")).expect("the bundled prompts"),
         sample_rate: 24_000,
     };
@@ -107,4 +113,123 @@ fn dropped_sessions_are_gone_at_once() {
     assert_eq!(engine.status().active, 2);
     drop((playing, waiting));
     idle(&engine);
+}
+
+/// Batches change who shares a step, not what comes out of it: a seed gives the same speech to the
+/// last bit, alone and among seven others.
+#[test]
+fn speech_does_not_depend_on_the_neighbours() {
+    // Room for all eight, whatever the speed of this machine.
+    let engine = start_with(
+        EngineConfig { adaptive_first_hop: false, max_load: 100.0, ..Default::default() },
+        LimitsConfig::default(),
+    );
+    let text = "The old man walked slowly across the bridge.";
+    let alone = listen(engine.speak(request(named(), whole(text))).expect("a place"));
+    let alone = alone.expect("speech");
+    assert!(alone.len() > 24_000);
+    let others = [
+        "Yes.",
+        "Good morning and welcome to the show.",
+        "We had dinner with our friends last night. It was late.",
+        "The bus was late because of the heavy rain.",
+    ];
+    let neighbours: Vec<Session> = (0..7)
+        .map(|i| {
+            let text = whole(others[i % others.len()]);
+            let request = SpeakRequest { seed: Some(100 + i as u64), ..request(named(), text) };
+            engine.speak(request).expect("a place")
+        })
+        .collect();
+    let among = engine.speak(request(named(), whole(text))).expect("a place");
+    let listeners: Vec<_> =
+        neighbours.into_iter().map(|s| std::thread::spawn(move || listen(s))).collect();
+    let among = listen(among).expect("speech");
+    for listener in listeners {
+        assert!(!listener.join().expect("a listener").expect("speech").is_empty());
+    }
+    assert!(among == alone, "{} and {} samples differ", among.len(), alone.len());
+}
+
+/// Sessions that want the same new voice at the same time wait for one computation of it.
+#[test]
+fn equal_voices_are_made_once() {
+    let registry = mynah::telemetry::metrics::install();
+    let made = || {
+        let text = registry.render();
+        let count = "mynah_stage_seconds_count{stage=\"voice\"} ";
+        let line = text.lines().find_map(|l| l.strip_prefix(count));
+        line.map_or(0, |n| n.parse::<u64>().expect("a number"))
+    };
+    let engine = start();
+    // Other tests of this process make voices too, but none of this length.
+    let mut samples: Vec<f32> =
+        (0..24_000 * 4).map(|i| (i as f32 * 0.07).sin() * (i as f32 * 0.0003).sin()).collect();
+    samples[0] = 0.123;
+    let audio = Arc::new(Clip { samples, rate: 24_000 });
+    let voice = || VoiceSource::Prompt { audio: audio.clone(), text: "A hum.".into() };
+    let before = made();
+    let sessions: Vec<Session> = (0..4)
+        .map(|_| engine.speak(request(voice(), whole("Yes."))).expect("a place"))
+        .collect();
+    let cached = |mut session: Session| match session.events.blocking_recv() {
+        Some(AudioEvent::Started { voice_cached, .. }) => voice_cached,
+        other => panic!("{other:?}"),
+    };
+    assert!(sessions.into_iter().map(cached).all(|cached| !cached));
+    assert_eq!(made() - before, 1);
+    let again = engine.speak(request(voice(), whole("Yes."))).expect("a place");
+    assert!(cached(again));
+    assert_eq!(made() - before, 1);
+}
+
+/// A client that does not read stops its own session, which is dropped when it goes on for too
+/// long, and nobody else's.
+#[test]
+fn a_client_that_does_not_read_is_dropped() {
+    let engine = start_with(
+        EngineConfig { output_packets: 2, ..Default::default() },
+        LimitsConfig { stall_timeout: 0.5, ..Default::default() },
+    );
+    let text = "We had dinner with our friends last night. ".repeat(12);
+    let mut unread = engine.speak(request(named(), whole(&text))).expect("a place");
+    listen(engine.speak(request(named(), whole("Yes, it is."))).expect("a place")).expect("speech");
+    let since = Instant::now();
+    while engine.status().active > 0 {
+        assert!(since.elapsed() < Duration::from_secs(20), "still active");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let mut packets = 0;
+    while let Some(event) = unread.events.blocking_recv() {
+        assert!(!matches!(event, AudioEvent::Done(_)), "the session went on to its end");
+        packets += 1;
+    }
+    assert_eq!(packets, 2, "the channel held what it has room for");
+}
+
+/// A hundred clients that leave at any moment leave nothing behind.
+#[test]
+fn cancelled_sessions_leave_nothing() {
+    let engine = start();
+    let text = "We had dinner with our friends last night. ".repeat(3);
+    let mut refused = 0;
+    for i in 0u64..100 {
+        match engine.speak(request(named(), whole(&text))) {
+            Ok(session) => {
+                // Some leave while they wait, some before the first packet, some while they play.
+                std::thread::spawn(move || {
+                    std::thread::sleep(Duration::from_millis(i * 37 % 400));
+                    drop(session);
+                });
+            }
+            Err(EngineError::Overloaded { .. }) => refused += 1,
+            Err(other) => panic!("{other}"),
+        }
+        std::thread::sleep(Duration::from_millis(15));
+    }
+    std::thread::sleep(Duration::from_millis(400));
+    idle(&engine);
+    assert_eq!(engine.status().queued, 0);
+    assert!(refused < 100);
+    listen(engine.speak(request(named(), whole("Yes."))).expect("a place")).expect("speech");
 }

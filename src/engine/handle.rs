@@ -76,6 +76,8 @@ pub struct Summary {
     pub audio_seconds: f64,
     pub text_tokens: usize,
     pub speech_tokens: usize,
+    /// Packets of a stream that were made after the sound before them had played out.
+    pub underruns: usize,
 }
 
 /// One utterance in the engine. Dropping it cancels the utterance within one step.

@@ -6,6 +6,9 @@
 mod error;
 mod feed;
 mod handle;
+mod meter;
+mod playback;
+mod schedule;
 mod session;
 mod silent;
 mod thread;

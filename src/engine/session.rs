@@ -1,11 +1,17 @@
-//! One utterance in the engine: text in, hops of audio out, one step at a time.
+//! One utterance in the engine: its text, its voice, its client. The work on it is done by the
+//! engine's steps, which it shares with others.
 
 use super::feed::Feed;
 use super::handle::Submission;
-use super::thread::{Context, EngineSettings, remaining};
-use super::voices::{DEFAULT_VOICE, VoiceCache};
+use super::playback::Playback;
+use super::schedule::{Need, Urgency};
+use super::thread::{EngineSettings, remaining};
+use super::voices::{DEFAULT_VOICE, Prompt, VoiceKey};
 use super::{AudioEvent, EngineError, SpeakRequest, Summary, TextEvent, TextInput, VoiceSource};
-use crate::model::cosyvoice2::{Generation, GenerationOptions, ModelError, Step, Voice};
+use crate::model::cosyvoice2::{
+    CosyVoice2, Generation, GenerationOptions, Next, Slots, Voice, WaveShape,
+};
+use crate::telemetry::metrics::{self, Stage};
 use crate::text::TextStream;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,13 +19,32 @@ use std::time::{Duration, Instant};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-/// What a step did.
+/// How long after its start a session that does not stream is as urgent as one that runs dry.
+const UNHURRIED: Duration = Duration::from_secs(5);
+
+/// Whether a session can go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Progress {
-    Worked,
+    Ready,
     /// Nothing to do until [`SessionState::wake`] returns.
     Waiting,
     Ended,
+}
+
+/// What polling a session may use of the engine.
+pub(super) struct Context<'a> {
+    pub model: &'a CosyVoice2,
+    pub slots: &'a mut Slots,
+    pub settings: &'a EngineSettings,
+}
+
+/// The voice of a session.
+enum SessionVoice {
+    /// To be looked up.
+    Asked,
+    /// To be made.
+    Wanted(VoiceKey, Prompt),
+    Ready(Arc<Voice>),
 }
 
 /// The engine's side of one session.
@@ -43,9 +68,14 @@ pub(super) struct SessionState {
     /// Holds the end of the stream's text that may still change.
     stream: TextStream,
     last_text: Instant,
-    voice: Option<Arc<Voice>>,
+    voice: SessionVoice,
     feed: Feed,
     generation: Option<Generation>,
+    playback: Playback,
+    /// Time of the device that the hop in progress has cost so far, shared steps in shares.
+    hop_cost: Duration,
+    /// Memory of the generation at its last hop.
+    pub bytes: usize,
     summary: Summary,
     finished: bool,
 }
@@ -68,7 +98,7 @@ impl SessionState {
         let request = SpeakRequest {
             id: "warm-up".into(),
             voice: VoiceSource::Named(DEFAULT_VOICE.into()),
-            text: TextInput::Whole("Good morning.".into()),
+            text: TextInput::Whole("Good morning and welcome.".into()),
             streaming: true,
             speed: 1.0,
             seed: Some(0),
@@ -96,9 +126,12 @@ impl SessionState {
             inbox: VecDeque::new(),
             stream: TextStream::new(),
             last_text: now,
-            voice: None,
+            voice: SessionVoice::Asked,
             feed: Feed::default(),
             generation: None,
+            playback: Playback::default(),
+            hop_cost: Duration::ZERO,
+            bytes: 0,
             summary: Summary::default(),
             finished: false,
         }
@@ -109,8 +142,90 @@ impl SessionState {
         self.place.is_some()
     }
 
-    /// One unit of work: the voice, one forward of the language model, or one hop of audio.
-    pub fn step(&mut self, context: &mut Context) -> Progress {
+    pub fn queued(&self) -> Duration {
+        self.queued
+    }
+
+    /// The prompt it asks for, before its voice was looked up.
+    pub fn asks_for_voice(&self) -> Option<&VoiceSource> {
+        matches!(self.voice, SessionVoice::Asked).then_some(&self.request.voice)
+    }
+
+    /// The voice it waits for, to be made from the prompt.
+    pub fn wants_voice(&self) -> Option<(&VoiceKey, &Prompt)> {
+        match &self.voice {
+            SessionVoice::Wanted(key, prompt) => Some((key, prompt)),
+            _ => None,
+        }
+    }
+
+    /// The voice is not there and will be made.
+    pub fn wait_for_voice(&mut self, key: VoiceKey, prompt: Prompt) {
+        self.voice = SessionVoice::Wanted(key, prompt);
+    }
+
+    /// The voice is there.
+    pub fn begin(&mut self, voice: Arc<Voice>, model: &CosyVoice2) {
+        let voice_cached = matches!(self.voice, SessionVoice::Asked);
+        self.voice = SessionVoice::Ready(voice);
+        if let TextInput::Whole(text) = &self.request.text {
+            self.feed = Feed::whole(text, |piece| model.tokenizer().encode(piece));
+            self.summary.text_tokens = self.feed.total_tokens;
+            if self.feed.is_exhausted() {
+                let reason = "the text holds nothing that can be spoken".into();
+                return self.fail(EngineError::InvalidParameter(reason));
+            }
+        }
+        self.outbox.push_back(AudioEvent::Started { queued: self.queued, voice_cached });
+        self.send_pending();
+    }
+
+    /// The utterance in progress.
+    pub fn generation(&mut self) -> Option<&mut Generation> {
+        self.generation.as_mut()
+    }
+
+    /// Notes a step of the wave, this session's share of its time, and how many shared it. Gives
+    /// what a hop of a stream has cost, with its last step.
+    pub fn worked(&mut self, step: Option<Next>, share: Duration, rows: usize) -> Option<Duration> {
+        let generation = self.generation.as_ref()?;
+        let now = generation.next();
+        self.hop_cost += share;
+        match (step, now) {
+            (Some(Next::Wave(WaveShape::Hop { .. })), Next::Wave(WaveShape::Vocoder { .. })) => {
+                metrics::stage(Stage::FlowHop, self.hop_cost, rows);
+                self.bytes = generation.bytes();
+                None
+            }
+            (Some(Next::Wave(WaveShape::Vocoder { .. })), _) => {
+                let cost = std::mem::take(&mut self.hop_cost);
+                self.request.streaming.then_some(cost)
+            }
+            _ => None,
+        }
+    }
+
+    /// Ends the session with an error.
+    pub fn fail(&mut self, error: EngineError) {
+        if matches!(error, EngineError::Failed(_)) {
+            tracing::error!(id = self.request.id, %error, "session failed");
+        }
+        // Its slot is not used again: what went wrong may have been in it.
+        self.generation = None;
+        self.outbox.push_back(AudioEvent::Failed(error));
+        self.finished = true;
+        self.send_pending();
+    }
+
+    /// Gives back what the next session can use.
+    pub fn end(self, slots: &mut Slots) {
+        if let Some(generation) = self.generation {
+            generation.end(slots);
+        }
+    }
+
+    /// Moves what has come from and goes to the client; says whether there is work.
+    pub fn poll(&mut self, context: &mut Context) -> Progress {
         if self.events.is_closed() {
             tracing::debug!(id = self.request.id, "client is gone, session cancelled");
             return Progress::Ended;
@@ -122,6 +237,7 @@ impl SessionState {
                     id = self.request.id,
                     "client left its audio unread, session dropped"
                 );
+                metrics::stalled();
                 return Progress::Ended;
             }
             return Progress::Waiting;
@@ -129,104 +245,111 @@ impl SessionState {
         if self.finished {
             return Progress::Ended;
         }
-        match self.advance(context) {
-            Ok(progress) => {
-                self.send_pending();
-                progress
-            }
+        let SessionVoice::Ready(voice) = &self.voice else { return Progress::Ready };
+        let voice = voice.clone();
+        match self.speak(&voice, context) {
+            Ok(progress) => progress,
             Err(error) => {
                 self.fail(error);
-                Progress::Worked
+                Progress::Ready
             }
         }
     }
 
-    /// Ends the session with an error.
-    pub fn fail(&mut self, error: EngineError) {
-        if matches!(error, EngineError::Failed(_)) {
-            tracing::error!(id = self.request.id, %error, "session failed");
-        }
-        self.generation = None;
-        self.outbox.push_back(AudioEvent::Failed(error));
-        self.finished = true;
-        self.send_pending();
-    }
-
-    fn advance(&mut self, context: &mut Context) -> Result<Progress, EngineError> {
-        let Some(voice) = self.voice.clone() else {
-            self.prepare(context)?;
-            return Ok(Progress::Worked);
-        };
+    /// Brings text to the utterance in progress, and begins and ends utterances.
+    fn speak(
+        &mut self,
+        voice: &Arc<Voice>,
+        context: &mut Context,
+    ) -> Result<Progress, EngineError> {
         self.take_text(context)?;
-        if self.generation.is_none() {
+        loop {
             let Some(segment) = self.feed.front_mut() else {
+                self.playback.starve();
                 return Ok(self.idle_or_done());
             };
-            let options = GenerationOptions {
-                seed: self.request.seed.unwrap_or_else(rand::random),
-                streaming: self.request.streaming,
-                speed: self.request.speed,
-                max_text_tokens: super::feed::MAX_SEGMENT_TOKENS,
+            let generation = match &mut self.generation {
+                Some(generation) => generation,
+                none => {
+                    let options = GenerationOptions {
+                        seed: self.request.seed.unwrap_or_else(rand::random),
+                        streaming: self.request.streaming,
+                        speed: self.request.speed,
+                        max_text_tokens: super::feed::MAX_SEGMENT_TOKENS,
+                        first_hop: context.settings.engine.first_hop,
+                        adaptive: context.settings.engine.adaptive_first_hop,
+                    };
+                    let (model, slots) = (context.model, &mut *context.slots);
+                    none.insert(if matches!(self.request.text, TextInput::Whole(_)) {
+                        let tokens = std::mem::take(&mut segment.tokens);
+                        Generation::whole(model, slots, voice, &tokens, options)
+                    } else {
+                        Generation::streamed(model, slots, voice, options).map_err(failed)?
+                    })
+                }
             };
-            self.generation = Some(if matches!(self.request.text, TextInput::Whole(_)) {
-                let tokens = std::mem::take(&mut segment.tokens);
-                Generation::whole(context.model, &voice, &tokens, options).map_err(failed)?
-            } else {
-                Generation::streamed(context.model, &voice, options).map_err(failed)?
-            });
-        }
-        let Some(generation) = &mut self.generation else { return Ok(Progress::Worked) };
-        if let Some(segment) = self.feed.front_mut() {
             if !segment.tokens.is_empty() {
                 generation.push_text(&std::mem::take(&mut segment.tokens)).map_err(failed)?;
             }
             if segment.complete {
                 generation.finish_text();
             }
-        }
-        match generation.step(context.model).map_err(failed)? {
-            Step::Working => Ok(Progress::Worked),
-            Step::NeedText => Ok(Progress::Waiting),
-            Step::Audio(samples) => {
-                self.emit(samples, context.settings.sample_rate)?;
-                Ok(Progress::Worked)
-            }
-            Step::Done => {
-                self.summary.speech_tokens += generation.speech_tokens();
-                self.generation = None;
-                self.feed.pop();
-                Ok(Progress::Worked)
+            match generation.next() {
+                Next::Done => {
+                    self.summary.speech_tokens += generation.speech_tokens();
+                    if let Some(generation) = self.generation.take() {
+                        generation.end(context.slots);
+                    }
+                    self.feed.pop();
+                }
+                Next::Text => {
+                    self.playback.starve();
+                    return Ok(Progress::Waiting);
+                }
+                Next::Prefill | Next::Token | Next::Wave(_) => return Ok(Progress::Ready),
             }
         }
     }
 
-    /// Makes the voice, or finds it in the cache, and splits a text known in full.
-    fn prepare(&mut self, context: &mut Context) -> Result<(), EngineError> {
-        let prompt = context.settings.registry.resolve(&self.request.voice)?;
-        let key = VoiceCache::key(&prompt);
-        let cached = context.voices.get(&key);
-        let voice_cached = cached.is_some();
-        let voice = match cached {
-            Some(voice) => voice,
-            None => {
-                let first_hop = context.settings.engine.first_hop;
-                let voice = context.model.voice(&prompt.audio, &prompt.text, first_hop);
-                let voice = Arc::new(voice.map_err(failed)?);
-                context.voices.insert(key, voice.clone());
-                voice
-            }
-        };
-        self.voice = Some(voice);
-        if let TextInput::Whole(text) = &self.request.text {
-            self.feed = Feed::whole(text, |piece| context.model.tokenizer().encode(piece));
-            self.summary.text_tokens = self.feed.total_tokens;
-            if self.feed.is_exhausted() {
-                let reason = "the text holds nothing that can be spoken".into();
-                return Err(EngineError::InvalidParameter(reason));
-            }
+    /// What a session that is ready needs next.
+    pub fn need(&self) -> Option<Need<WaveShape>> {
+        if self.finished || !self.outbox.is_empty() {
+            return None;
         }
-        self.outbox.push_back(AudioEvent::Started { queued: self.queued, voice_cached });
-        Ok(())
+        if !matches!(self.voice, SessionVoice::Ready(_)) {
+            return Some(Need::Voice);
+        }
+        match self.generation.as_ref()?.next() {
+            Next::Prefill => Some(Need::Prefill),
+            Next::Token => Some(Need::Token),
+            Next::Wave(shape) => Some(Need::Wave(shape)),
+            Next::Text | Next::Done => None,
+        }
+    }
+
+    /// Whether it can take part in a step of the language model.
+    pub fn takes_token(&self) -> bool {
+        self.outbox.is_empty() && self.generation.as_ref().is_some_and(Generation::takes_token)
+    }
+
+    /// How soon its next packet must come, where making a hop takes `hop`.
+    pub fn urgency(&self, hop: Duration, now: Instant) -> Urgency {
+        match self.playback.dry_at(now) {
+            Some(dry) if self.request.streaming => Urgency::playing(dry, hop, now),
+            Some(dry) => Urgency::Playing(dry),
+            None if self.request.streaming => {
+                let unheard = self.summary.first_packet.is_none();
+                // After a pause it is the new text that waits to be heard.
+                Urgency::Unheard(if unheard { self.started } else { self.last_text })
+            }
+            None => Urgency::Playing(self.started + UNHURRIED),
+        }
+    }
+
+    /// How long its client can go on playing what was sent.
+    pub fn slack(&self, now: Instant) -> Duration {
+        let dry = self.playback.dry_at(now);
+        dry.map_or(Duration::ZERO, |dry| dry.saturating_duration_since(now))
     }
 
     /// Moves arrived text into the feed; speaks what is held when the stream has paused.
@@ -277,22 +400,28 @@ impl SessionState {
         self.summary.elapsed = self.started.elapsed();
         self.outbox.push_back(AudioEvent::Done(std::mem::take(&mut self.summary)));
         self.finished = true;
-        Progress::Worked
+        self.send_pending();
+        Progress::Ready
     }
 
-    fn emit(&mut self, samples: Vec<f32>, rate: u32) -> Result<(), EngineError> {
+    /// Samples for the client.
+    pub fn emit(&mut self, samples: Vec<f32>, rate: u32) {
         if samples.is_empty() {
-            return Ok(());
+            return;
         }
         if samples.iter().any(|s| !s.is_finite()) {
-            return Err(EngineError::Failed(
-                "the model produced audio that is not a number".into(),
-            ));
+            let reason = "the model produced audio that is not a number".into();
+            return self.fail(EngineError::Failed(reason));
         }
+        let seconds = samples.len() as f64 / f64::from(rate);
         self.summary.first_packet.get_or_insert_with(|| self.started.elapsed());
-        self.summary.audio_seconds += samples.len() as f64 / f64::from(rate);
+        self.summary.audio_seconds += seconds;
+        if self.playback.sent(seconds, Instant::now()) && self.request.streaming {
+            self.summary.underruns += 1;
+            metrics::underrun();
+        }
         self.outbox.push_back(AudioEvent::Audio(samples));
-        Ok(())
+        self.send_pending();
     }
 
     /// Hands events to the client as far as it has room. True when none are left.
@@ -305,7 +434,7 @@ impl SessionState {
                     self.blocked_since.get_or_insert_with(Instant::now);
                     return false;
                 }
-                // The next step sees the closed channel.
+                // The next poll sees the closed channel.
                 Err(TrySendError::Closed(_)) => return true,
             }
         }
@@ -335,6 +464,6 @@ impl SessionState {
 }
 
 /// What goes wrong inside the model is our fault: the client's mistakes are found before it.
-fn failed(error: ModelError) -> EngineError {
+pub(super) fn failed(error: impl std::fmt::Display) -> EngineError {
     EngineError::Failed(error.to_string())
 }

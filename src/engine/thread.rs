@@ -1,17 +1,28 @@
-//! The thread that owns the model: admits sessions, steps them in turn, sleeps when none can go on.
+//! The thread that owns the model: admits sessions, does the most urgent step of work, sleeps when
+//! there is none.
 
 use super::handle::{Shared, Submission};
-use super::session::{Progress, SessionState};
-use super::voices::{Registry, VoiceCache};
+use super::meter::Meter;
+use super::schedule::{Batching, Candidate, Need, Plan, plan};
+use super::session::{Context, Progress, SessionState, failed};
+use super::voices::{Registry, VoiceCache, VoiceKey};
 use super::{EngineError, EngineHandle};
 use crate::config::{EngineConfig, LimitsConfig};
-use crate::model::cosyvoice2::{CosyVoice2, ModelError};
+use crate::model::cosyvoice2::{
+    CosyVoice2, Generation, ModelError, Next, Slots, VoiceWork, WaveShape,
+};
+use crate::telemetry::metrics::{self, Stage};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
+
+/// Speech tokens of a hop that has a block of the flow's mask to itself.
+const FULL_HOP: usize = 25;
+/// A session whose client has this much to play does not compete with those that have just begun.
+const AT_EASE: Duration = Duration::from_millis(1500);
 
 /// What the engine needs besides its model.
 #[derive(Debug, Clone)]
@@ -39,6 +50,7 @@ pub fn start(
         settings.engine.max_sessions + settings.engine.queue,
         settings.engine.output_packets,
     );
+    let threads = compute_threads(settings.engine.threads);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let (loaded, on_loaded) = oneshot::channel();
     std::thread::Builder::new().name("engine".into()).spawn(move || {
@@ -52,14 +64,20 @@ pub fn start(
                 return;
             }
         };
+        let batching = if model.is_on_cpu() { Batching::cpu(threads) } else { Batching::gpu() };
         let mut engine = Engine {
-            voices: VoiceCache::new(64),
+            voices: VoiceCache::new(settings.engine.voice_cache_mib << 20),
+            slots: Slots::new(settings.engine.max_sessions),
             model,
             settings,
             shared,
             incoming,
             waiting: VecDeque::new(),
             sessions: Vec::new(),
+            making: Vec::new(),
+            meter: Meter::default(),
+            batching,
+            typical_bytes: 0,
             closed: false,
         };
         engine.warm_up();
@@ -70,35 +88,60 @@ pub fn start(
     Ok((handle, on_loaded))
 }
 
-/// What a step may use of the engine.
-pub(super) struct Context<'a> {
-    pub model: &'a CosyVoice2,
-    pub voices: &'a mut VoiceCache,
-    pub settings: &'a EngineSettings,
+/// Sizes the pool of threads that compute: as many as asked for, or one per physical core. Returns
+/// how many there are: a pool that exists already, as in tests, stays as it is.
+fn compute_threads(asked: usize) -> usize {
+    let allowed = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = if asked > 0 { asked } else { num_cpus::get_physical().clamp(1, allowed) };
+    // Refused only where there is one.
+    let _ = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .thread_name(|i| format!("compute-{i}"))
+        .build_global();
+    rayon::current_num_threads()
+}
+
+/// A voice on its way from its prompt.
+struct Making {
+    key: VoiceKey,
+    work: VoiceWork,
+    spent: Duration,
 }
 
 struct Engine {
     model: CosyVoice2,
     voices: VoiceCache,
+    slots: Slots,
     settings: EngineSettings,
     shared: Arc<Shared>,
     incoming: mpsc::Receiver<Submission>,
     /// Bounded by the places of the handle.
     waiting: VecDeque<Submission>,
     sessions: Vec<SessionState>,
+    /// One for all sessions that want the same; at most one per session.
+    making: Vec<Making>,
+    meter: Meter,
+    batching: Batching,
+    /// Most memory that a session has taken.
+    typical_bytes: usize,
     /// Every handle is gone.
     closed: bool,
 }
 
 impl Engine {
-    /// Makes the default voice ready and runs every part of the model once, so that the first
-    /// client does not pay for it.
+    /// Makes the default voice ready and runs every part of the model, so that the first client
+    /// does not pay for it, and so that the speed of the machine is known.
     fn warm_up(&mut self) {
-        let (session, mut events) = SessionState::warm_up();
-        self.sessions.push(session);
-        while !self.sessions.is_empty() {
-            self.step_all();
-            while events.try_recv().is_ok() {}
+        for _ in 0..2 {
+            // What a cold machine took says little about the next time.
+            self.meter = Meter::default();
+            let (session, mut events) = SessionState::warm_up();
+            self.sessions.push(session);
+            while !self.sessions.is_empty() {
+                self.poll();
+                self.step();
+                while events.try_recv().is_ok() {}
+            }
         }
     }
 
@@ -109,7 +152,8 @@ impl Engine {
             if self.sessions.is_empty() && self.waiting.is_empty() && self.closed {
                 return;
             }
-            if !self.step_all() {
+            self.poll();
+            if !self.step() {
                 runtime.block_on(self.sleep());
             }
         }
@@ -129,8 +173,8 @@ impl Engine {
         }
     }
 
-    /// Lets waiting requests in, first come first served, and turns away those that are gone or
-    /// have waited too long.
+    /// Lets waiting requests in, first come first served, while their slot, their memory and their
+    /// share of the machine's speed fit; turns away those that are gone or have waited too long.
     fn admit(&mut self) {
         let timeout = Duration::from_secs_f64(self.settings.limits.queue_timeout);
         self.waiting.retain(|submission| {
@@ -147,48 +191,226 @@ impl Engine {
             }
             keep
         });
-        while self.sessions.len() < self.settings.engine.max_sessions
-            && let Some(submission) = self.waiting.pop_front()
-        {
+        while !self.waiting.is_empty() && self.has_room() {
+            let Some(submission) = self.waiting.pop_front() else { return };
             self.shared.active.fetch_add(1, Ordering::AcqRel);
             self.shared.queued.fetch_sub(1, Ordering::AcqRel);
-            self.sessions.push(SessionState::new(submission));
+            let session = SessionState::new(submission);
+            metrics::queue_wait(session.queued());
+            self.sessions.push(session);
+            self.report();
         }
     }
 
-    /// One step of every session that can go on. False when none can.
-    ///
-    /// A session that panics ends alone: its state is dropped with it, and the model is never
-    /// changed by a step.
-    fn step_all(&mut self) -> bool {
-        let mut worked = false;
+    fn has_room(&self) -> bool {
+        let EngineConfig { max_sessions, max_load, cache_mib, .. } = self.settings.engine;
+        let active = self.sessions.len();
+        // Sessions grow: each is counted at least as what others came to.
+        let held: usize = self.sessions.iter().map(|s| s.bytes.max(self.typical_bytes)).sum();
+        let fits = active == 0 || held + self.typical_bytes <= cache_mib << 20;
+        active < max_sessions && fits && self.meter.admits(active, max_load)
+    }
+
+    /// Moves text and events of every session, and removes those that have ended.
+    fn poll(&mut self) {
         let mut index = 0;
         while index < self.sessions.len() {
             let mut context =
-                Context { model: &self.model, voices: &mut self.voices, settings: &self.settings };
+                Context { model: &self.model, slots: &mut self.slots, settings: &self.settings };
             let session = &mut self.sessions[index];
-            self.shared.begin_step();
-            let progress = catch_unwind(AssertUnwindSafe(|| session.step(&mut context)))
+            let progress = catch_unwind(AssertUnwindSafe(|| session.poll(&mut context)))
                 .unwrap_or_else(|panic| {
-                    session.fail(EngineError::Failed(format!("panic: {}", panic_message(&*panic))));
+                    session.fail(panicked(&*panic));
                     Progress::Ended
                 });
-            self.shared.end_step();
-            match progress {
-                Progress::Worked => worked = true,
-                Progress::Waiting => {}
-                Progress::Ended => {
-                    worked = true;
-                    let ended = self.sessions.remove(index);
-                    if ended.is_counted() {
-                        self.shared.active.fetch_sub(1, Ordering::AcqRel);
+            if progress == Progress::Ended {
+                let ended = self.sessions.swap_remove(index);
+                if ended.is_counted() {
+                    self.shared.active.fetch_sub(1, Ordering::AcqRel);
+                }
+                ended.end(&mut self.slots);
+                self.report();
+            } else {
+                index += 1;
+            }
+        }
+        let sessions = &self.sessions;
+        let wanted = |key: &VoiceKey| {
+            sessions.iter().any(|s| s.wants_voice().is_some_and(|(wanted, _)| wanted == key))
+        };
+        self.making.retain(|making| wanted(&making.key));
+    }
+
+    /// Does the most urgent step of work. False when there is none.
+    fn step(&mut self) -> bool {
+        let now = Instant::now();
+        let hop = self.meter.hop_cost();
+        let hurried = self.sessions.iter().filter(|s| s.slack(now) < AT_EASE).count();
+        let configured = self.settings.engine.first_hop;
+        let (soon, late) = (
+            self.meter.first_hop(configured, FULL_HOP, hurried.saturating_sub(1)),
+            FULL_HOP.max(configured),
+        );
+        let mut candidates = Vec::with_capacity(self.sessions.len());
+        for (index, session) in self.sessions.iter_mut().enumerate() {
+            let at_ease = session.slack(now) >= AT_EASE;
+            if let Some(generation) = session.generation()
+                && generation.awaits_first_hop()
+            {
+                generation.set_first_hop(if at_ease { late } else { soon });
+            }
+            if let Some(need) = session.need() {
+                let urgency = session.urgency(hop, now);
+                let takes_token = session.takes_token();
+                candidates.push(Candidate { index, urgency, need, takes_token });
+            }
+        }
+        let Some(plan) = plan(&candidates, self.batching) else { return false };
+        self.shared.begin_step();
+        match plan {
+            Plan::Voice(index) => self.advance_voice(index),
+            Plan::Prefill(index) => self.prefill(index),
+            Plan::Tokens(rows) => self.decode(&rows),
+            Plan::Wave(rows) => self.wave(&rows),
+        }
+        self.shared.end_step();
+        true
+    }
+
+    /// Looks up a session's voice, or does one step of making it, for all that want it.
+    fn advance_voice(&mut self, index: usize) {
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        if let Some(source) = session.asks_for_voice() {
+            let prompt = match self.settings.registry.resolve(source) {
+                Ok(prompt) => prompt,
+                Err(error) => return session.fail(error),
+            };
+            let key = self.voices.key(&prompt);
+            let voice = self.voices.get(&key);
+            metrics::voice_cache(voice.is_some());
+            match voice {
+                Some(voice) => session.begin(voice, &self.model),
+                None => session.wait_for_voice(key, prompt),
+            }
+            return;
+        }
+        let Some((key, prompt)) = session.wants_voice() else { return };
+        let (key, model) = (*key, &self.model);
+        let began = Instant::now();
+        let (making, first_hop) = (&mut self.making, self.settings.engine.first_hop);
+        let result = guarded(|| {
+            let position = match making.iter().position(|making| making.key == key) {
+                Some(position) => position,
+                None => {
+                    let work = model.begin_voice(&prompt.audio, &prompt.text, first_hop)?;
+                    making.push(Making { key, work, spent: Duration::ZERO });
+                    making.len() - 1
+                }
+            };
+            let making = &mut making[position];
+            let voice = making.work.step(model);
+            making.spent += began.elapsed();
+            voice.map(|voice| voice.map(|voice| (voice, making.spent)))
+        });
+        let wanting = self
+            .sessions
+            .iter_mut()
+            .filter(|s| s.wants_voice().is_some_and(|(wanted, _)| *wanted == key));
+        match result {
+            Ok(Ok(None)) => return,
+            Ok(Ok(Some((voice, spent)))) => {
+                metrics::stage(Stage::Voice, spent, 1);
+                let voice = Arc::new(voice);
+                wanting.for_each(|session| session.begin(voice.clone(), &self.model));
+                self.voices.insert(key, voice);
+            }
+            Ok(Err(error)) => {
+                let error = failed(error);
+                wanting.for_each(|session| session.fail(error.clone()));
+            }
+            Err(error) => wanting.for_each(|session| session.fail(error.clone())),
+        }
+        self.making.retain(|making| making.key != key);
+    }
+
+    /// A part of one session's prompt through the language model.
+    fn prefill(&mut self, index: usize) {
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        let Some(generation) = session.generation() else { return };
+        let began = Instant::now();
+        let result = guarded(|| generation.prefill(&self.model));
+        metrics::stage(Stage::Prefill, began.elapsed(), 1);
+        match result {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => session.fail(failed(error)),
+            Err(error) => session.fail(error),
+        }
+    }
+
+    /// One step of the language model for all of `rows`.
+    fn decode(&mut self, rows: &[usize]) {
+        let began = Instant::now();
+        let model = &self.model;
+        let mut generations = generations(&mut self.sessions, rows);
+        let count = generations.len();
+        let results = step_tokens(model, &mut generations).unwrap_or_else(|| {
+            // Nobody's state has changed: step each alone, and only the culprit fails.
+            let alone = generations.iter_mut().map(|row| {
+                let result = step_tokens(model, &mut [&mut **row]).and_then(|mut rows| rows.pop());
+                let broken = EngineError::Failed("the language model's step failed".into());
+                result.unwrap_or(Err(broken))
+            });
+            alone.collect()
+        });
+        drop(generations);
+        let elapsed = began.elapsed();
+        self.meter.step(elapsed, count);
+        metrics::stage(Stage::LlmStep, elapsed, count);
+        for (index, result) in in_order(rows).zip(results) {
+            if let (Err(error), Some(session)) = (result, self.sessions.get_mut(index)) {
+                session.fail(error);
+            }
+        }
+    }
+
+    /// One step of token-to-wave for all of `rows`, whose steps are of one shape.
+    fn wave(&mut self, rows: &[usize]) {
+        let began = Instant::now();
+        let mut generations = generations(&mut self.sessions, rows);
+        let count = generations.len().max(1);
+        let shape = generations.first().map(|generation| generation.next());
+        let results = guarded(|| Generation::wave(&self.model, &mut generations));
+        drop(generations);
+        let elapsed = began.elapsed();
+        let results = match results {
+            Ok(results) => results.into_iter().map(|result| result.map_err(failed)).collect(),
+            Err(error) => vec![Err(error); rows.len()],
+        };
+        for (index, result) in in_order(rows).zip(results) {
+            let Some(session) = self.sessions.get_mut(index) else { continue };
+            match result {
+                Err(error) => session.fail(error),
+                Ok(samples) => {
+                    let share = elapsed / count as u32;
+                    if let Some(hop) = session.worked(shape, share, count) {
+                        self.meter.hop(hop);
                     }
-                    continue;
+                    session.emit(samples, self.settings.sample_rate);
                 }
             }
-            index += 1;
         }
-        worked
+        if matches!(shape, Some(Next::Wave(WaveShape::Vocoder { .. }))) {
+            metrics::stage(Stage::VocoderHop, elapsed, count);
+            self.report();
+        }
+    }
+
+    /// Tells the registry what is held and how much of the machine is spoken for.
+    fn report(&mut self) {
+        let held = self.sessions.iter().map(|s| s.bytes);
+        self.typical_bytes = held.clone().max().unwrap_or_default().max(self.typical_bytes);
+        metrics::cache_bytes("sessions", held.sum::<usize>() + self.slots.bytes());
+        metrics::load(self.sessions.len() as f64 * self.meter.session_load());
     }
 
     /// Until something may have changed: a request comes, a session's text or client moves, or a
@@ -214,6 +436,49 @@ impl Engine {
             () = tokio::time::sleep(queue_check), if has_waiting => {}
         }
     }
+}
+
+/// The indices as [`generations`] finds them.
+fn in_order(rows: &[usize]) -> impl Iterator<Item = usize> {
+    let mut rows = rows.to_vec();
+    rows.sort_unstable();
+    rows.into_iter()
+}
+
+/// The utterances of the sessions `rows`, which all have one, in the sessions' order.
+fn generations<'a>(sessions: &'a mut [SessionState], rows: &[usize]) -> Vec<&'a mut Generation> {
+    let chosen = sessions.iter_mut().enumerate().filter(|(index, _)| rows.contains(index));
+    chosen.filter_map(|(_, session)| session.generation()).collect()
+}
+
+/// One language-model step of all rows: each row's result, or None if the step as a whole failed
+/// and has changed nothing.
+fn step_tokens(
+    model: &CosyVoice2,
+    rows: &mut [&mut Generation],
+) -> Option<Vec<Result<(), EngineError>>> {
+    match guarded(|| Generation::decode(model, rows)) {
+        Ok(Ok(results)) => Some(results.into_iter().map(|r| r.map_err(failed)).collect()),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "a step of the language model failed");
+            None
+        }
+        Err(error) => {
+            tracing::warn!(%error, "a step of the language model panicked");
+            None
+        }
+    }
+}
+
+/// Runs work on the threads that compute, where handing parts of it to one another is cheapest.
+/// A panic becomes an error: the model is never changed by a step, and what the step changed is
+/// dropped with its session.
+fn guarded<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, EngineError> {
+    catch_unwind(AssertUnwindSafe(|| rayon::scope(|_| work()))).map_err(|panic| panicked(&*panic))
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> EngineError {
+    EngineError::Failed(format!("panic: {}", panic_message(panic)))
 }
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {

@@ -98,6 +98,11 @@ impl CosyVoice2 {
         &self.tokenizer
     }
 
+    /// Whether it computes on the CPU, where a batch takes as long as its parts.
+    pub fn is_on_cpu(&self) -> bool {
+        self.device == Device::flex()
+    }
+
     pub fn config(&self) -> &ModelConfig {
         &self.config
     }

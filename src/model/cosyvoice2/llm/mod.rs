@@ -144,6 +144,15 @@ impl Llm {
         logp
     }
 
+    /// Log-probabilities of the next speech id after each row of `hidden`, `[n, hidden]`, on the
+    /// host.
+    pub fn logp_rows(&self, hidden: Tensor<2>) -> Vec<Vec<f32>> {
+        let logits: Vec<f32> = self.logits(hidden).into_data().iter::<f32>().collect();
+        let mut rows: Vec<Vec<f32>> = logits.chunks(self.speech_ids).map(<[f32]>::to_vec).collect();
+        rows.iter_mut().for_each(|row| log_softmax(row));
+        rows
+    }
+
     /// Embedded inputs, `[n, hidden]`: the sequence as the first layer sees it.
     pub fn embed(&self, inputs: &[LlmInput]) -> Result<Tensor<2>, LlmError> {
         let ids = inputs.iter().map(|i| self.row(*i)).collect::<Result<Vec<i32>, _>>()?;
