@@ -1,3 +1,4 @@
+use super::kernels::{Precision, SkinnyMatrix};
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::Tensor;
 
@@ -43,5 +44,50 @@ impl Linear {
         }
         dims[D - 1] = output;
         y.reshape(dims)
+    }
+}
+
+/// Affine map of rows that stand for one another's company: a row's result is the same to the last
+/// bit however many rows are beside it. For decoders, whose rows are different sequences.
+#[derive(Debug)]
+pub struct RowLinear {
+    product: Product,
+}
+
+#[derive(Debug)]
+enum Product {
+    Skinny {
+        matrix: SkinnyMatrix,
+        bias: Option<Tensor<1>>,
+    },
+    /// Where the backend is not the one that the kernel is for. Its own product makes no promises,
+    /// and `Precision` has no effect.
+    Burn(Linear),
+}
+
+impl RowLinear {
+    /// From tensors: `weight` `[out, in]`, `bias` `[out]`.
+    pub fn new(weight: Tensor<2>, bias: Option<Tensor<1>>, precision: Precision) -> Self {
+        let product = match SkinnyMatrix::new(&weight, precision) {
+            Some(matrix) => Product::Skinny { matrix, bias },
+            None => Product::Burn(Linear::new(weight, bias)),
+        };
+        Self { product }
+    }
+
+    /// `[rows, in]` to `[rows, out]`.
+    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        match &self.product {
+            Product::Skinny { matrix, bias } => matrix.product(bias.as_ref(), x),
+            Product::Burn(linear) => linear.forward(x),
+        }
+    }
+
+    /// Adds the map of `x` `[rows, in]` to `residual` `[rows, out]`.
+    pub fn add_to(&self, residual: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
+        match &self.product {
+            Product::Skinny { matrix, bias: None } => matrix.add_product(residual, x),
+            _ => residual + self.forward(x),
+        }
     }
 }

@@ -11,9 +11,9 @@ mod norm;
 mod rotary;
 
 pub use conv::{Conv1d, ConvOptions};
-pub use kernels::activation;
-pub(crate) use kernels::{Snake, add_tone, decode_attention};
+pub use kernels::{Precision, activation};
+pub(crate) use kernels::{Snake, add_tone, decode_attention, on_pool};
 pub use kv_cache::{CacheFull, KvCache};
-pub use linear::Linear;
+pub use linear::{Linear, RowLinear};
 pub use norm::{BatchNorm, LayerNorm, RmsNorm};
 pub use rotary::{Angles, Rotary};

@@ -2,7 +2,7 @@
 
 use super::LlmError;
 use crate::model::cosyvoice2::config::LlmConfig;
-use crate::model::nn::{Angles, KvCache, Linear, RmsNorm, decode_attention};
+use crate::model::nn::{Angles, KvCache, Precision, RmsNorm, RowLinear, decode_attention};
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::activation::{silu, softmax};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -61,12 +61,12 @@ impl Segment<'_> {
 pub(super) struct Layer {
     attention_norm: RmsNorm,
     /// Queries (already divided by the root of the head dimension), keys and values.
-    qkv: Linear,
-    output: Linear,
+    qkv: RowLinear,
+    output: RowLinear,
     mlp_norm: RmsNorm,
     /// Gate, then up.
-    gate_up: Linear,
-    down: Linear,
+    gate_up: RowLinear,
+    down: RowLinear,
     shape: AttentionShape,
 }
 
@@ -75,17 +75,18 @@ impl Layer {
         scope: &Scope,
         config: &LlmConfig,
         shape: AttentionShape,
+        precision: Precision,
     ) -> Result<Self, WeightsError> {
         let (hidden, inner) = (config.hidden_size, config.intermediate_size);
         let eps = config.rms_norm_eps;
         let (attention, mlp) = (scope.sub("self_attn"), scope.sub("mlp"));
         Ok(Self {
             attention_norm: RmsNorm::load(&scope.sub("input_layernorm"), hidden, eps)?,
-            qkv: load_qkv(&attention, hidden, shape)?,
-            output: Linear::load_no_bias(&attention.sub("o_proj"), hidden, hidden)?,
+            qkv: load_qkv(&attention, hidden, shape, precision)?,
+            output: load_projection(&attention.sub("o_proj"), hidden, hidden, precision)?,
             mlp_norm: RmsNorm::load(&scope.sub("post_attention_layernorm"), hidden, eps)?,
-            gate_up: load_gate_up(&mlp, hidden, inner)?,
-            down: Linear::load_no_bias(&mlp.sub("down_proj"), inner, hidden)?,
+            gate_up: load_gate_up(&mlp, hidden, inner, precision)?,
+            down: load_projection(&mlp.sub("down_proj"), inner, hidden, precision)?,
             shape,
         })
     }
@@ -100,11 +101,11 @@ impl Layer {
         masks: &[Option<Tensor<4>>],
     ) -> Tensor<2> {
         let attended = self.attend(&x, index, angles, segments, masks);
-        let x = x + self.output.forward(attended);
+        let x = self.output.add_to(x, attended);
         let gate_up = self.gate_up.forward(self.mlp_norm.forward(x.clone()));
         let inner = gate_up.dims()[1] / 2;
         let gate = silu(gate_up.clone().narrow(1, 0, inner));
-        x + self.down.forward(gate * gate_up.narrow(1, inner, inner))
+        self.down.add_to(x, gate * gate_up.narrow(1, inner, inner))
     }
 
     /// `[n, hidden]` before the output projection.
@@ -195,7 +196,21 @@ impl AttentionShape {
     }
 }
 
-fn load_qkv(scope: &Scope, hidden: usize, shape: AttentionShape) -> Result<Linear, WeightsError> {
+fn load_projection(
+    scope: &Scope,
+    input: usize,
+    output: usize,
+    precision: Precision,
+) -> Result<RowLinear, WeightsError> {
+    Ok(RowLinear::new(scope.tensor("weight", [output, input])?, None, precision))
+}
+
+fn load_qkv(
+    scope: &Scope,
+    hidden: usize,
+    shape: AttentionShape,
+    precision: Precision,
+) -> Result<RowLinear, WeightsError> {
     let (q, kv) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim);
     let rows = q + 2 * kv;
     let mut weight = Vec::with_capacity(rows * hidden);
@@ -209,17 +224,23 @@ fn load_qkv(scope: &Scope, hidden: usize, shape: AttentionShape) -> Result<Linea
     let scale = (shape.head_dim as f32).sqrt().recip();
     weight[..q * hidden].iter_mut().chain(&mut bias[..q]).for_each(|w| *w *= scale);
     let device = scope.device();
-    Ok(Linear::new(
+    Ok(RowLinear::new(
         Tensor::from_data(TensorData::new(weight, [rows, hidden]), device),
         Some(Tensor::from_data(TensorData::new(bias, [rows]), device)),
+        precision,
     ))
 }
 
-fn load_gate_up(scope: &Scope, hidden: usize, inner: usize) -> Result<Linear, WeightsError> {
+fn load_gate_up(
+    scope: &Scope,
+    hidden: usize,
+    inner: usize,
+    precision: Precision,
+) -> Result<RowLinear, WeightsError> {
     let mut weight = Vec::with_capacity(2 * inner * hidden);
     for name in ["gate_proj", "up_proj"] {
         weight.extend(scope.sub(name).values("weight", &[inner, hidden])?);
     }
     let weight = TensorData::new(weight, [2 * inner, hidden]);
-    Ok(Linear::new(Tensor::from_data(weight, scope.device()), None))
+    Ok(RowLinear::new(Tensor::from_data(weight, scope.device()), None, precision))
 }

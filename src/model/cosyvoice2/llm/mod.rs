@@ -6,7 +6,7 @@
 mod layer;
 
 use super::config::LlmConfig;
-use crate::model::nn::{CacheFull, KvCache, Linear, RmsNorm, Rotary};
+use crate::model::nn::{CacheFull, KvCache, Precision, RmsNorm, Rotary, RowLinear, on_pool};
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use layer::{AttentionShape, Layer, Segment};
@@ -58,18 +58,28 @@ pub struct Llm {
     speech_ids: usize,
     layers: Vec<Layer>,
     norm: RmsNorm,
-    head: Linear,
+    head: RowLinear,
     rotary: Rotary,
     shape: AttentionShape,
 }
 
 impl Llm {
-    /// Loads from the root scope of `llm.pt`. `speech_token_size` is the size of the speech
-    /// codebook, which the tables exceed by three special ids.
+    /// Loads from the root scope of `llm.pt`, with weights in f32. `speech_token_size` is the size
+    /// of the speech codebook, which the tables exceed by three special ids.
     pub fn load(
         scope: &Scope,
         config: &LlmConfig,
         speech_token_size: usize,
+    ) -> Result<Self, LlmError> {
+        Self::load_as(scope, config, speech_token_size, Precision::F32)
+    }
+
+    /// [`Self::load`] with the weights of the linear layers in `precision`.
+    pub fn load_as(
+        scope: &Scope,
+        config: &LlmConfig,
+        speech_token_size: usize,
+        precision: Precision,
     ) -> Result<Self, LlmError> {
         let shape = AttentionShape::new(config)?;
         let hidden = config.hidden_size;
@@ -88,10 +98,10 @@ impl Llm {
             vocab_size: config.vocab_size,
             speech_ids,
             layers: (0..config.num_hidden_layers)
-                .map(|i| Layer::load(&model.sub("layers").sub(i), config, shape))
+                .map(|i| Layer::load(&model.sub("layers").sub(i), config, shape, precision))
                 .collect::<Result<_, _>>()?,
             norm: RmsNorm::load(&model.sub("norm"), hidden, config.rms_norm_eps)?,
-            head: Linear::load(&scope.sub("llm_decoder"), hidden, speech_ids)?,
+            head: load_head(&scope.sub("llm_decoder"), hidden, speech_ids, precision)?,
             rotary: Rotary::new(
                 shape.head_dim,
                 config.rope_theta,
@@ -171,7 +181,16 @@ impl Llm {
             let room = segment.cache.check_room(segment.len);
             room.map_err(|full| LlmError::CacheFull { row, full })?;
         }
-        let mut x = self.embed(inputs)?;
+        let x = self.embed(inputs)?;
+        let x = on_pool(&self.device(), || self.layers(x, segments));
+        for segment in segments {
+            segment.cache.advance(segment.len);
+        }
+        Ok(x)
+    }
+
+    /// Hidden states `[n, hidden]` after the final norm, from embedded inputs. Writes the caches.
+    fn layers(&self, mut x: Tensor<2>, segments: &mut [Segment<'_>]) -> Tensor<2> {
         let positions = segments.iter().flat_map(|s| s.cache.len()..s.cache.len() + s.len);
         let positions = positions.map(|p| p as i32).collect();
         let angles = self.rotary.at(ints(positions, &self.device()));
@@ -179,10 +198,7 @@ impl Llm {
         for (i, layer) in self.layers.iter().enumerate() {
             x = layer.forward(x, i, &angles, segments, &masks);
         }
-        for segment in segments {
-            segment.cache.advance(segment.len);
-        }
-        Ok(self.norm.forward(x))
+        self.norm.forward(x)
     }
 
     /// Row of the embedding table.
@@ -205,6 +221,16 @@ impl Llm {
     fn device(&self) -> Device {
         self.embedding.device()
     }
+}
+
+fn load_head(
+    scope: &Scope,
+    hidden: usize,
+    speech_ids: usize,
+    precision: Precision,
+) -> Result<RowLinear, WeightsError> {
+    let bias = scope.tensor("bias", [speech_ids])?;
+    Ok(RowLinear::new(scope.tensor("weight", [speech_ids, hidden])?, Some(bias), precision))
 }
 
 fn ints(values: Vec<i32>, device: &Device) -> Tensor<1, Int> {

@@ -7,11 +7,14 @@ pub mod activation;
 mod conv1d;
 mod decode_attention;
 mod sine;
+mod skinny;
 mod snake;
 
 pub(crate) use conv1d::{Packed, Window};
 pub(crate) use decode_attention::decode_attention;
 pub(crate) use sine::add_tone;
+pub use skinny::Precision;
+pub(crate) use skinny::SkinnyMatrix;
 pub(crate) use snake::Snake;
 
 use burn::backend::Flex;
@@ -39,6 +42,12 @@ fn from_values<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> Tensor<D>
     let layout = Layout::contiguous(shape.into());
     let tensor = FlexTensor::new(Bytes::from_elems(values), layout, DType::F32);
     Tensor::from_primitive::<Flex>(tensor)
+}
+
+/// Runs `work` on a thread of the pool where the kernels of `device` share work within it. Called
+/// from outside the pool, each of them would put its caller to sleep and wake it again.
+pub(crate) fn on_pool<T: Send>(device: &Device, work: impl FnOnce() -> T + Send) -> T {
+    if *device == Device::flex() { rayon::scope(|_| work()) } else { work() }
 }
 
 /// Compiles `$body` twice: for any processor, and for those with AVX2, chosen at run time.
