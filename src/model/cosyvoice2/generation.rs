@@ -123,7 +123,7 @@ impl Generation {
             sampler: Sampler::Ras(Ras::new(model.config.sampling, options.seed)),
             cache: model.llm.new_cache(positions),
             vocoder: VocoderStream::new(&model.hift, options.seed),
-            flow: options.streaming.then(|| voice.flow.clone()),
+            flow: options.streaming.then(|| voice.flow.for_session(voice.first_hop)),
             fresh: Vec::new(),
             speech_tokens: 0,
             speed: options.speed,
@@ -153,7 +153,7 @@ impl Generation {
         match &mut self.stage {
             Stage::Decoding => self.decode(model),
             Stage::Passing(pass) => {
-                if let Some(mel) = model.flow.advance(pass) {
+                if let Some(mel) = model.flow.advance_pass(pass) {
                     self.stage = Stage::Vocoding(chunks(speed_mel(mel, self.speed)));
                 }
                 Ok(Step::Working)
@@ -171,10 +171,10 @@ impl Generation {
 
     fn decode(&mut self, model: &CosyVoice2) -> Result<Step, ModelError> {
         // A hop that is ready goes before the next token: it is what the listener waits for.
-        if let Some(flow) = &mut self.flow
-            && self.fresh.len() >= flow.tokens_needed()
-        {
-            let mel = model.flow.extend(flow, &std::mem::take(&mut self.fresh), false)?;
+        if let Some(mut flow) = self.flow.take_if(|flow| self.fresh.len() >= flow.tokens_needed()) {
+            model.flow.push(&mut flow, &std::mem::take(&mut self.fresh), false)?;
+            let (flow, mel) = model.flow.run_ready(flow)?;
+            self.flow = Some(flow);
             return Ok(Step::Audio(self.vocoder.push(mel, false)));
         }
         match self.decoder.next_action() {
@@ -205,8 +205,10 @@ impl Generation {
         let tokens = std::mem::take(&mut self.fresh);
         self.stage = if self.speech_tokens == 0 {
             Stage::Done
-        } else if let Some(flow) = &mut self.flow {
-            Stage::Vocoding([model.flow.extend(flow, &tokens, true)?].into())
+        } else if let Some(mut flow) = self.flow.take() {
+            model.flow.push(&mut flow, &tokens, true)?;
+            let (_, mel) = model.flow.run_ready(flow)?;
+            Stage::Vocoding([mel].into())
         } else {
             Stage::Passing(Box::new(model.flow.begin(&self.voice.prompt, &tokens, false, true)?))
         };
