@@ -4,7 +4,7 @@ use crate::support::{Golden, cases};
 use burn::tensor::{Device, Tensor, activation};
 use mynah::model::cosyvoice2::config::FlowConfig;
 use mynah::model::cosyvoice2::flow::{
-    Flow, FlowError, FlowPrompt, FlowState, MAX_FRAMES, UPSAMPLING, block_causal_bias,
+    Flow, FlowError, FlowPrompt, FlowState, MAX_FRAMES, Mask, UPSAMPLING, block_causal_bias,
     distance_encoding, time_schedule,
 };
 use mynah::model::weights::Weights;
@@ -77,8 +77,9 @@ fn golden_flow_encoder() {
         let ahead = case.config.pre_lookahead_len;
         let known = || embedded.clone().narrow(1, 0, length - ahead);
         let following = || Some(embedded.clone().narrow(1, length - ahead, ahead));
-        let whole = |streaming| encoder.forward(embedded.clone(), None, streaming, None);
-        let part = |streaming| encoder.forward(known(), following(), streaming, None);
+        let mask = |streaming: bool| streaming.then(Mask::default);
+        let whole = |streaming| encoder.forward(embedded.clone(), None, mask(streaming), None);
+        let part = |streaming| encoder.forward(known(), following(), mask(streaming), None);
         golden.check("enc_out_full", whole(false), ENCODER);
         golden.check("enc_out_streaming_finalize", whole(true), ENCODER);
         golden.check("enc_out_full_context", part(false), ENCODER);
@@ -102,14 +103,15 @@ fn golden_flow_estimator() {
 
         let h = estimator.down.resnet.forward(input.clone(), embedding.clone());
         golden.check("est_down_resnet_out", h.clone().swap_dims(1, 2), ESTIMATOR);
-        let h = estimator.down.blocks[0].forward(h, None, None);
+        let h = estimator.down.blocks[0].forward(h, None, &mut []);
         golden.check("est_down_tblock0_out_btc", h, ESTIMATOR);
 
         let time = estimator.step_time(embedding);
-        let full = estimator.forward(input.clone(), &time, None, None);
+        let full = estimator.forward(input.clone(), &time, None, &mut []);
         golden.check("est_out_full", full.swap_dims(1, 2), ESTIMATOR);
-        let bias = block_causal_bias(frames, case.config.decoder.static_chunk_size, &case.device);
-        let streaming = estimator.forward(input, &time, Some(&bias), None);
+        let block = case.config.decoder.static_chunk_size;
+        let bias = block_causal_bias(frames, block, None, &case.device);
+        let streaming = estimator.forward(input, &time, Some(&bias), &mut []);
         golden.check("est_out_streaming", streaming.swap_dims(1, 2), ESTIMATOR);
     });
 }
@@ -179,7 +181,9 @@ fn compare_with_whole(
         rest = left;
         let last = rest.is_empty();
         let needed = state.tokens_needed();
-        let mel = flow.extend(&mut state, given, last).expect("hop");
+        flow.push(&mut state, given, last).expect("tokens");
+        let mel;
+        (state, mel) = flow.run_ready(state).expect("hop");
         let new = mel.dims()[2];
         assert!(last || given.len() >= needed || new == 0, "{name}: frames before their tokens");
         if new > 0 {
@@ -199,9 +203,19 @@ fn compare_with_whole(
         }
     }
     assert_eq!(heard, tokens.len() * UPSAMPLING, "{name}: frames");
-    assert_eq!(flow.extend(&mut state, &[], true).unwrap_err(), FlowError::Finished);
+    assert_eq!(flow.push(&mut state, &[], true).unwrap_err(), FlowError::Finished);
     println!("{name}: {hops} hops, relative error {:.2e}", (error / norm).sqrt());
     Tensor::cat(all, 2)
+}
+
+/// The state after all blocks of the prompt that can be computed.
+fn voice(flow: &Flow, prompt: &FlowPrompt) -> FlowState {
+    let mut state = flow.start(prompt).expect("start");
+    while state.is_ready() {
+        (state, _) = flow.run_hop(state).expect("prompt");
+    }
+    state.seal();
+    state
 }
 
 /// The masked pass over the whole sequence and the cached one agree hop by hop: on the golden
@@ -211,7 +225,7 @@ fn compare_with_whole(
 fn golden_flow_streaming_incremental() {
     each_case(|case| {
         let (golden, flow, prompt) = (&case.golden, &case.flow, &case.prompt);
-        let start = flow.start(prompt).expect("start");
+        let start = voice(flow, prompt);
         let mel =
             compare_with_whole(case, "golden", start.clone(), prompt, &case.tokens, &[13, 4, 29]);
         let last = golden.shape("mel_stream_final_streamflag")[2];
@@ -231,14 +245,14 @@ fn golden_flow_streaming_incremental() {
         let long = random(12 * block + block / 2);
         compare_with_whole(case, "shared start", start, prompt, &long, &[1, 50, 7]);
         let none = case.no_prompt();
-        let start = flow.start(&none).expect("start");
+        let start = voice(flow, &none);
         compare_with_whole(case, "no prompt", start, &none, &long, &[block]);
 
         // A prompt of several complete blocks, of which the last ends on the grid.
         let tokens = random(3 * block);
         let mel = activation::tanh(flow.solver.noise(0, tokens.len() * UPSAMPLING));
         let aligned = FlowPrompt { tokens, mel, embedding: prompt.embedding.clone() };
-        let start = flow.start(&aligned).expect("start");
+        let start = voice(flow, &aligned);
         compare_with_whole(case, "aligned prompt", start, &aligned, &long[..block], &[3, 1]);
     });
 }
@@ -259,8 +273,8 @@ fn golden_flow_refuses() {
 
         let mut state = flow.start(prompt).expect("start");
         let before = (state.tokens(), state.bytes());
-        assert_eq!(flow.extend(&mut state, &[bad], false).unwrap_err(), unknown);
-        assert_eq!(flow.extend(&mut state, &long, true).unwrap_err(), too_long);
+        assert_eq!(flow.push(&mut state, &[bad], false).unwrap_err(), unknown);
+        assert_eq!(flow.push(&mut state, &long, true).unwrap_err(), too_long);
         assert_eq!((state.tokens(), state.bytes()), before);
 
         let mut cut = prompt.clone();

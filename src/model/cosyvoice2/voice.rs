@@ -19,8 +19,9 @@ pub struct Voice {
     pub(super) prompt_speech: Vec<u32>,
     /// What the flow is given of the whole prompt.
     pub(super) prompt: FlowPrompt,
-    /// The flow after the complete blocks of the prompt, cut to leave the first hop to the grid.
+    /// The flow after blocks of the prompt, for sessions whose first hop is `first_hop` or more.
     pub(super) flow: FlowState,
+    pub(super) first_hop: usize,
 }
 
 impl CosyVoice2 {
@@ -38,9 +39,8 @@ impl CosyVoice2 {
     /// A voice from a recording that passed [`check_prompt`](crate::audio::check_prompt), and its
     /// transcript.
     ///
-    /// The flow's copy of the prompt is cut at its end so that `first_hop` more speech tokens
-    /// complete a block of its mask: the first hop can then be that short and still be exact.
-    /// The language model sees the whole prompt.
+    /// Sessions cut the flow's copy of the prompt at its end so that `first_hop` more speech tokens
+    /// complete a block of its mask. The language model sees the whole prompt.
     ///
     /// # Errors
     /// When the parts of the model do not fit together.
@@ -60,46 +60,22 @@ impl CosyVoice2 {
 
         let ratio = self.config.token_mel_ratio;
         speech.truncate(mel.dims()[1] / ratio);
-        let block = self.config.flow.encoder.static_chunk_size;
-        let kept = aligned(speech.len(), block, first_hop);
-        let prompt = |tokens: usize| FlowPrompt {
-            tokens: speech[..tokens].to_vec(),
-            mel: mel.clone().narrow(1, 0, tokens * ratio),
-            embedding: embedding.clone(),
+        let prompt = FlowPrompt {
+            mel: mel.narrow(1, 0, speech.len() * ratio),
+            tokens: speech.clone(),
+            embedding,
         };
+        let mut flow = self.flow.start(&prompt)?;
+        while flow.prompt_blocks(first_hop) > 0 {
+            (flow, _) = self.flow.run_hop(flow)?;
+        }
+        flow.seal();
         Ok(Voice {
             prompt_text: self.tokenizer.encode(&text::normalize(transcript)),
-            prompt: prompt(speech.len()),
-            flow: self.flow.start(&prompt(kept))?,
+            prompt,
+            flow,
+            first_hop,
             prompt_speech: speech,
         })
-    }
-}
-
-/// The longest prompt of at most `tokens` after which `first_hop` tokens end a block of `block`.
-/// The whole prompt where it is too short for that.
-fn aligned(tokens: usize, block: usize, first_hop: usize) -> usize {
-    let rest = (block - first_hop % block) % block;
-    match tokens.checked_sub(rest) {
-        Some(over) => over / block * block + rest,
-        None => tokens,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::aligned;
-
-    /// The first packet needs `first_hop` tokens whatever the prompt's length.
-    #[test]
-    fn a_prompt_is_cut_to_leave_the_first_hop_to_the_grid() {
-        for first_hop in 1..=25 {
-            for tokens in 25..200 {
-                let kept = aligned(tokens, 25, first_hop);
-                assert!(kept <= tokens && tokens - kept < 25);
-                assert_eq!((kept + first_hop) % 25, 0);
-            }
-        }
-        assert_eq!(aligned(12, 25, 10), 12, "too short to cut");
     }
 }

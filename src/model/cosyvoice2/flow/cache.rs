@@ -3,16 +3,22 @@
 use super::tensor_bytes;
 use crate::model::nn::activation;
 use burn::tensor::{Device, Tensor, TensorData};
+use std::collections::VecDeque;
 
 /// Keys and values of past positions, in pages of fixed length.
 ///
 /// A page is written in place until it is full and never moves, so that a position costs the same
-/// however many came before it, and clones share every page that they do not write.
+/// however many came before it, and clones share every page that they do not write. Pages that
+/// the window has left behind are dropped.
 #[derive(Debug, Clone)]
 pub struct KvCache {
-    pages: Vec<Page>,
+    pages: VecDeque<Page>,
     /// Positions per page.
     page: usize,
+    /// How many positions before it a call sees; all of them where there is no window.
+    left: Option<usize>,
+    /// Positions of the first page that the window has left behind.
+    skipped: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -30,38 +36,53 @@ struct Page {
 pub type KeysValues = (Tensor<4>, Tensor<4>);
 
 impl KvCache {
-    /// Without positions. Pages have room for `page` of them.
-    pub fn new(page: usize) -> Self {
-        Self { pages: Vec::new(), page: page.max(1) }
+    /// Without positions. Pages have room for `page` of them; a call sees `left` before it.
+    pub fn new(page: usize, left: Option<usize>) -> Self {
+        Self { pages: VecDeque::new(), page: page.max(1), left, skipped: 0 }
     }
 
-    /// Adds positions; gives all of them so far, in order.
+    /// Adds positions; gives them and those before that the window reaches, in order.
     pub fn append(&mut self, keys: Tensor<4>, values: Tensor<4>) -> Vec<KeysValues> {
         let [_, _, added, _] = values.dims();
+        self.forget_all_but(self.left);
         let mut done = 0;
         while done < added {
-            let room = match self.pages.last() {
+            let room = match self.pages.back() {
                 Some(page) if page.room() > 0 => page.room(),
                 _ => {
-                    self.pages.push(Page::new(&values, self.page));
+                    self.pages.push_back(Page::new(&values, self.page));
                     self.page
                 }
             };
             let n = room.min(added - done);
-            if let Some(page) = self.pages.last_mut() {
+            if let Some(page) = self.pages.back_mut() {
                 page.write(keys.clone().narrow(3, done, n), values.clone().narrow(2, done, n));
             }
             done += n;
         }
-        self.pages.iter().map(Page::filled).collect()
+        let skipped = std::iter::once(self.skipped).chain(std::iter::repeat(0));
+        self.pages.iter().zip(skipped).map(|(page, skipped)| page.filled(skipped)).collect()
+    }
+
+    /// Moves the window on, so that `left` positions are in it.
+    fn forget_all_but(&mut self, left: Option<usize>) {
+        let Some(left) = left else { return };
+        let held: usize = self.pages.iter().map(|page| page.filled).sum();
+        self.skipped = self.skipped.max(held.saturating_sub(left));
+        while let Some(first) = self.pages.front()
+            && first.filled <= self.skipped
+        {
+            self.skipped -= first.filled;
+            self.pages.pop_front();
+        }
     }
 
     /// Gives up the room that is left in the last page, so that clones share all of it: the next
     /// position starts a page.
     pub fn seal(&mut self) {
-        let Some(page) = self.pages.last_mut().filter(|page| page.room() > 0) else { return };
+        let Some(page) = self.pages.back_mut().filter(|page| page.room() > 0) else { return };
         let mut cut = Page::new(&page.values, page.filled);
-        let (keys, values) = page.filled();
+        let (keys, values) = page.filled(0);
         cut.write(keys, values);
         *page = cut;
     }
@@ -98,9 +119,11 @@ impl Page {
         self.filled += added;
     }
 
-    fn filled(&self) -> KeysValues {
+    /// Without its first `skipped` positions.
+    fn filled(&self, skipped: usize) -> KeysValues {
         let (keys, values) = (self.keys.clone(), self.values.clone());
-        (keys.narrow(3, 0, self.filled), values.narrow(2, 0, self.filled))
+        let length = self.filled - skipped;
+        (keys.narrow(3, skipped, length), values.narrow(2, skipped, length))
     }
 }
 
@@ -117,13 +140,27 @@ pub fn attend(scores: Vec<Tensor<4>>, values: Vec<Tensor<4>>) -> Tensor<3> {
     mixed.swap_dims(1, 2).reshape([batch, queries, heads * size])
 }
 
+/// The block-causal mask of a whole sequence: a position sees its own block and those before it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Mask {
+    /// How many blocks before its own; all of them where there is no window.
+    pub left: Option<usize>,
+}
+
 /// Bias `[1, 1, length, length]` of the block-causal mask: position `i` sees `j` before the end
-/// of its own block of `block` positions.
-pub fn block_causal_bias(length: usize, block: usize, device: &Device) -> Tensor<4> {
+/// of its own block of `block` positions, from the start of the block `left` before it.
+pub fn block_causal_bias(
+    length: usize,
+    block: usize,
+    left: Option<usize>,
+    device: &Device,
+) -> Tensor<4> {
     let mut values = vec![0.0; length * length];
     for (i, row) in values.chunks_exact_mut(length.max(1)).enumerate() {
-        let seen = (i / block + 1) * block;
-        row.iter_mut().skip(seen).for_each(|v| *v = -1e10);
+        let own = i / block;
+        let unseen = left.map_or(0, |left| own.saturating_sub(left) * block);
+        row.iter_mut().take(unseen).for_each(|v| *v = -1e10);
+        row.iter_mut().skip((own + 1) * block).for_each(|v| *v = -1e10);
     }
     let data = TensorData::new(values, [1, 1, length, length]);
     Tensor::from_data(data, device)
@@ -160,7 +197,7 @@ mod tests {
     /// Protects the order over the borders of pages, for portions of any length.
     #[test]
     fn positions_stay_in_order() {
-        let mut cache = KvCache::new(4);
+        let mut cache = KvCache::new(4, None);
         for (from, to) in [(0, 3), (3, 5), (5, 13), (13, 14)] {
             assert_holds(append(&mut cache, from, to), positions(0, to));
         }
@@ -171,7 +208,7 @@ mod tests {
     #[test]
     fn clones_go_their_own_ways() {
         for seal in [false, true] {
-            let mut voice = KvCache::new(4);
+            let mut voice = KvCache::new(4, None);
             append(&mut voice, 0, 6);
             if seal {
                 let before = voice.bytes();
@@ -186,10 +223,35 @@ mod tests {
 
     #[test]
     fn blocks_hide_what_follows_them() {
-        let bias = read(block_causal_bias(5, 2, &Device::flex()));
-        let seen: Vec<usize> =
-            bias.chunks(5).map(|row| row.iter().filter(|b| **b == 0.0).count()).collect();
-        assert_eq!(seen, [2, 2, 4, 4, 5]);
-        assert_eq!(bias[2], -1e10);
+        for (left, want) in [
+            (None, [0..2, 0..2, 0..4, 0..4, 0..5]),
+            (Some(1), [0..2, 0..2, 0..4, 0..4, 2..5]),
+            (Some(0), [0..2, 0..2, 2..4, 2..4, 4..5]),
+        ] {
+            let bias = read(block_causal_bias(5, 2, left, &Device::flex()));
+            for (row, want) in bias.chunks(5).zip(want) {
+                for (j, bias) in row.iter().enumerate() {
+                    assert_eq!(*bias, if want.contains(&j) { 0.0 } else { -1e10 });
+                }
+            }
+        }
+    }
+
+    /// Protects the window: what a call sees, what memory is given back, and clones that share it.
+    #[test]
+    fn window_moves_on() {
+        let mut cache = KvCache::new(4, Some(3));
+        assert_holds(append(&mut cache, 0, 2), positions(0, 2));
+        assert_holds(append(&mut cache, 2, 4), positions(0, 4));
+        assert_holds(append(&mut cache, 4, 6), positions(1, 6));
+        let mut copy = cache.clone();
+        assert_holds(append(&mut cache, 6, 8), positions(3, 8));
+        let bytes = cache.bytes();
+        assert_holds(append(&mut cache, 8, 10), positions(5, 10));
+        assert_holds(append(&mut cache, 10, 20), positions(7, 20));
+        assert_holds(append(&mut cache, 20, 21), positions(17, 21));
+        assert_eq!(cache.bytes(), bytes);
+        copy.seal();
+        assert_holds(append(&mut copy, 6, 8), positions(3, 8));
     }
 }

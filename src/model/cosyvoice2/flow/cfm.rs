@@ -1,13 +1,15 @@
 //! Conditional flow matching: Euler integration from noise to mel under classifier-free guidance.
 
-use super::cache::block_causal_bias;
+use super::cache::{Mask, block_causal_bias};
 use super::encoder::UPSAMPLING;
 use super::estimator::{Estimator, EstimatorState, StepTime};
 use super::noise;
 use crate::model::cosyvoice2::config::FlowConfig;
 use burn::tensor::{Device, Tensor};
 use rayon::prelude::*;
+use std::any::Any;
 use std::f32::consts::FRAC_PI_2;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The solver: schedule, guidance and what of the estimator depends on them alone.
 #[derive(Debug)]
@@ -63,6 +65,34 @@ pub struct Integration {
     bias: Option<Tensor<4>>,
     /// Steps taken.
     next: usize,
+}
+
+impl Integration {
+    /// Steps taken.
+    pub fn steps(&self) -> usize {
+        self.next
+    }
+}
+
+/// One of those that [`Solver::advance`] takes a step of.
+#[derive(Debug)]
+pub struct Member<'a> {
+    pub integration: &'a mut Integration,
+    /// What it goes on after. Without, it is a whole sequence.
+    pub past: Option<&'a mut SolverState>,
+}
+
+/// What became of a member, or why it panicked.
+pub type Outcome = Result<(), String>;
+
+/// Rows that go through the estimator together.
+struct Job<'a> {
+    members: Vec<usize>,
+    step: usize,
+    /// The member's `x` and condition.
+    inputs: Vec<(Tensor<3>, Tensor<3>)>,
+    bias: Option<Tensor<4>>,
+    past: Vec<&'a mut EstimatorState>,
 }
 
 /// What the solver remembers of past frames.
@@ -123,80 +153,129 @@ impl Solver {
         self.noise.clone().narrow(1, first, frames)
     }
 
-    /// The state before the first frame, in pages of `page` frames.
-    pub fn state(&self, estimator: &Estimator, page: usize) -> SolverState {
-        let step = vec![estimator.state(page); self.batches];
-        SolverState { steps: vec![step; self.steps.len()] }
-    }
-
-    /// Mel `[1, frames, mel]` of the frames from the absolute frame `first`.
-    ///
-    /// With a state, goes on after the frames it has seen. Without, the call is the whole
-    /// sequence, under the block-causal mask when `streaming`.
-    pub fn solve(
-        &self,
-        estimator: &Estimator,
-        condition: Condition,
-        first: usize,
-        streaming: bool,
-        mut state: Option<&mut SolverState>,
-    ) -> Tensor<3> {
-        let masked = streaming && state.is_none();
-        let mut integration = self.begin(condition, first, masked);
-        while !self.is_done(&integration) {
-            self.advance(estimator, &mut integration, state.as_deref_mut());
-        }
-        integration.x
+    /// The state before the first frame, in pages of `page` blocks. A block sees `left` before it.
+    pub fn state(&self, estimator: &Estimator, page: usize, left: Option<usize>) -> SolverState {
+        let state = estimator.state(page * self.block, left.map(|left| left * self.block));
+        SolverState { steps: vec![vec![state; self.batches]; self.steps.len()] }
     }
 
     /// The noise of the frames from the absolute frame `first`, before the first step.
-    pub fn begin(&self, condition: Condition, first: usize, masked: bool) -> Integration {
+    pub fn begin(&self, condition: Condition, first: usize, mask: Option<Mask>) -> Integration {
         let frames = condition.mu.dims()[1];
         let x = self.noise(first, frames);
-        let bias = masked.then(|| block_causal_bias(frames, self.block, &x.device()));
+        let bias = mask.map(|mask| block_causal_bias(frames, self.block, mask.left, &x.device()));
         let conditions = condition.rows().chunk(self.batches, 0);
         Integration { x, conditions, bias, next: 0 }
     }
 
-    /// One Euler step.
-    pub fn advance(
-        &self,
-        estimator: &Estimator,
-        integration: &mut Integration,
-        state: Option<&mut SolverState>,
-    ) {
-        let Some(step) = self.steps.get(integration.next) else { return };
-        let Integration { x, conditions, bias, next } = integration;
-        let velocity = |condition: &Tensor<3>, state: Option<&mut EstimatorState>| {
-            let x = x.clone().repeat_dim(0, condition.dims()[0]);
-            let input = Tensor::cat(vec![x, condition.clone()], 2);
-            estimator.forward(input, &step.time, bias.as_ref(), state)
+    /// One Euler step of every member that has one left.
+    ///
+    /// A member that panicked gives what it panicked with. It has not gone on, and its state is of
+    /// no use any more; the others are unharmed, but for those of its batch on a device that
+    /// computes several at once.
+    pub fn advance(&self, estimator: &Estimator, members: &mut [Member]) -> Vec<Outcome> {
+        let jobs = self.jobs(members);
+        let run = |mut job: Job| {
+            let velocity = catch_unwind(AssertUnwindSafe(|| self.velocity(estimator, &mut job)));
+            (job.members, velocity)
         };
-        let mut states: Vec<_> = match state {
-            Some(state) => state.steps[*next].iter_mut().map(Some).collect(),
-            None => conditions.iter().map(|_| None).collect(),
+        let done: Vec<_> = match self.batches {
+            1 => jobs.into_iter().map(run).collect(),
+            _ => jobs.into_par_iter().with_max_len(1).map(run).collect(),
         };
-        let rows = match (conditions.as_slice(), states.as_mut_slice()) {
-            ([both], [state]) => velocity(both, state.take()),
-            (conditions, states) => {
-                let rows = conditions.par_iter().zip(states);
-                let rows = rows.map(|(condition, state)| velocity(condition, state.take()));
-                Tensor::cat(rows.collect(), 0)
+        let mut outcomes: Vec<Outcome> = members.iter().map(|_| Ok(())).collect();
+        let mut rows = vec![Vec::with_capacity(self.batches); members.len()];
+        for (of, velocity) in done {
+            match velocity {
+                Ok(velocity) => {
+                    let each = velocity.chunk(of.len(), 0);
+                    of.into_iter().zip(each).for_each(|(member, v)| rows[member].push(v));
+                }
+                Err(panic) => {
+                    let reason = reason(panic.as_ref());
+                    of.into_iter().for_each(|member| outcomes[member] = Err(reason.clone()));
+                }
             }
-        };
+        }
+        for ((member, rows), outcome) in members.iter_mut().zip(rows).zip(&outcomes) {
+            if outcome.is_ok() && !rows.is_empty() {
+                self.step(member.integration, Tensor::cat(rows, 0));
+            }
+        }
+        outcomes
+    }
+
+    /// The rows of all members: each a job of its own on the CPU, elsewhere those stacked that are
+    /// at the same step and of the same length.
+    fn jobs<'a>(&self, members: &'a mut [Member]) -> Vec<Job<'a>> {
+        let mut jobs: Vec<Job> = Vec::new();
+        for (i, member) in members.iter_mut().enumerate() {
+            let integration = &*member.integration;
+            let step = integration.next;
+            if step >= self.steps.len() {
+                continue;
+            }
+            let mut past = member.past.as_deref_mut().map(|past| past.steps[step].iter_mut());
+            for condition in &integration.conditions {
+                let input = (integration.x.clone(), condition.clone());
+                let past = past.as_mut().and_then(Iterator::next);
+                let frames = condition.dims()[1];
+                let alike = |job: &&mut Job| {
+                    let (_, other) = &job.inputs[0];
+                    job.step == step && other.dims()[1] == frames && !job.past.is_empty()
+                };
+                let stack = self.batches == 1 && past.is_some();
+                match jobs.iter_mut().find(alike).filter(|_| stack) {
+                    Some(job) => {
+                        job.members.push(i);
+                        job.inputs.push(input);
+                        job.past.extend(past);
+                    }
+                    None => jobs.push(Job {
+                        members: vec![i],
+                        step,
+                        inputs: vec![input],
+                        bias: integration.bias.clone(),
+                        past: past.into_iter().collect(),
+                    }),
+                }
+            }
+        }
+        jobs
+    }
+
+    fn velocity(&self, estimator: &Estimator, job: &mut Job) -> Tensor<3> {
+        let inputs = job.inputs.iter().map(|(x, condition)| {
+            let x = x.clone().repeat_dim(0, condition.dims()[0]);
+            Tensor::cat(vec![x, condition.clone()], 2)
+        });
+        let input = Tensor::cat(inputs.collect(), 0);
+        estimator.forward(input, &self.steps[job.step].time, job.bias.as_ref(), &mut job.past)
+    }
+
+    /// Goes on by the velocity of both rows `[2, frames, mel]`.
+    fn step(&self, integration: &mut Integration, rows: Tensor<3>) {
         let given = rows.clone().narrow(0, 0, 1);
         let dropped = rows.narrow(0, 1, 1);
         let guided = given * (1.0 + self.guidance) - dropped * self.guidance;
-        *x = x.clone() + guided * step.length;
-        *next += 1;
+        let length = self.steps[integration.next].length;
+        integration.x = integration.x.clone() + guided * length;
+        integration.next += 1;
     }
 
-    pub fn is_done(&self, integration: &Integration) -> bool {
-        integration.next >= self.steps.len()
+    /// Steps from noise to mel.
+    pub fn steps(&self) -> usize {
+        self.steps.len()
     }
 
     /// Tokens per block, where the solver's mask and the encoder's agree.
     pub fn block_tokens(&self) -> usize {
         self.block / UPSAMPLING
     }
+}
+
+/// What a panic said.
+fn reason(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic").into()
 }

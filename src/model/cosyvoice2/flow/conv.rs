@@ -44,26 +44,32 @@ impl CausalConv {
         Ok(Self { weight, bias, kernel })
     }
 
-    /// BTC to BTC, of equal length.
-    pub fn forward(&self, x: Tensor<3>, tail: Option<&mut Tail>) -> Tensor<3> {
+    /// BTC to BTC, of equal length. The rows of `x` go on from `tails`, an equal number of rows
+    /// from each; without any, they begin.
+    pub fn forward(&self, x: Tensor<3>, tails: &mut [&mut Tail]) -> Tensor<3> {
         let [batch, frames, channels] = x.dims();
         let past = self.kernel - 1;
         if past == 0 {
             return self.forward_valid(x);
         }
-        let zeros = || Tensor::zeros([batch, past, channels], &x.device());
-        let x = match tail {
-            None => Tensor::cat(vec![zeros(), x], 1),
-            Some(tail) => {
-                let mut kept = tail.0.take().unwrap_or_else(zeros);
-                let x = Tensor::cat(vec![kept.clone(), x], 1);
-                // Written into a tensor of its own: a view would keep the whole input alive.
-                let last = x.clone().narrow(1, frames, past);
-                kept.inplace(|kept| kept.slice_assign([0..batch, 0..past, 0..channels], last));
-                tail.0 = Some(kept);
-                x
-            }
+        let zeros = |rows| Tensor::zeros([rows, past, channels], &x.device());
+        if tails.is_empty() {
+            return self.forward_valid(Tensor::cat(vec![zeros(batch), x], 1));
+        }
+        let rows = batch / tails.len();
+        let mut kept: Vec<_> =
+            tails.iter_mut().map(|tail| tail.0.take().unwrap_or_else(|| zeros(rows))).collect();
+        let before = match kept.as_slice() {
+            [one] => one.clone(),
+            several => Tensor::cat(several.to_vec(), 0),
         };
+        let x = Tensor::cat(vec![before, x], 1);
+        for (i, (tail, mut kept)) in tails.iter_mut().zip(kept.drain(..)).enumerate() {
+            // Written into a tensor of its own: a view would keep the whole input alive.
+            let last = x.clone().narrow(0, i * rows, rows).narrow(1, frames, past);
+            kept.inplace(|kept| kept.slice_assign([0..rows, 0..past, 0..channels], last));
+            tail.0 = Some(kept);
+        }
         self.forward_valid(x)
     }
 

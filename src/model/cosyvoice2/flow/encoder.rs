@@ -1,7 +1,7 @@
 //! Upsampling conformer encoder: speech tokens to a condition at the mel frame rate.
 
 use super::attention::RelativeAttention;
-use super::cache::{KvCache, block_causal_bias};
+use super::cache::{KvCache, Mask, block_causal_bias};
 use super::conv::{CausalConv, Tail};
 use crate::model::cosyvoice2::config::FlowConfig;
 use crate::model::nn::activation::silu;
@@ -83,13 +83,17 @@ impl Encoder {
         })
     }
 
-    /// The state before the first token, in pages of `page` tokens.
-    pub fn state(&self, page: usize) -> EncoderState {
+    /// The state before the first token, in pages of `page` blocks. A block sees `left` before it.
+    pub fn state(&self, page: usize, left: Option<usize>) -> EncoderState {
+        let caches = |rate: usize, layers: usize| {
+            let block = self.block * rate;
+            vec![KvCache::new(page * block, left.map(|left| left * block)); layers]
+        };
         EncoderState {
             look_ahead: Tail::default(),
-            layers: vec![KvCache::new(page); self.layers.len()],
+            layers: caches(1, self.layers.len()),
             up_layer: Tail::default(),
-            up_layers: vec![KvCache::new(page * UPSAMPLING); self.up_layers.len()],
+            up_layers: caches(UPSAMPLING, self.up_layers.len()),
         }
     }
 
@@ -97,20 +101,19 @@ impl Encoder {
     /// `[1, look-ahead, width]` (zeros beyond the end of the speech) to `[1, 2 * tokens, width]`.
     ///
     /// With a state, goes on after the tokens it has seen; every token sees all of its own call
-    /// and before. Without, the call is the whole sequence, under the block-causal mask when
-    /// `streaming`.
+    /// and before, as far as the state's window. Without, the call is the whole sequence, under
+    /// `mask` if given.
     pub fn forward(
         &self,
         tokens: Tensor<3>,
         following: Option<Tensor<3>>,
-        streaming: bool,
+        mask: Option<Mask>,
         mut state: Option<&mut EncoderState>,
     ) -> Tensor<3> {
         let device = tokens.device();
         let length = tokens.dims()[1];
-        let masked = streaming && state.is_none();
         let bias = |rate: usize| {
-            masked.then(|| block_causal_bias(length * rate, self.block * rate, &device))
+            mask.map(|mask| block_causal_bias(length * rate, self.block * rate, mask.left, &device))
         };
 
         let x = self.embed.forward(tokens);
@@ -133,10 +136,11 @@ impl Encoder {
     }
 
     /// Repeats every frame and smooths: BTC to BTC of twice the length.
-    pub fn upsample(&self, x: Tensor<3>, tail: Option<&mut Tail>) -> Tensor<3> {
+    pub fn upsample(&self, x: Tensor<3>, mut tail: Option<&mut Tail>) -> Tensor<3> {
         let [batch, frames, width] = x.dims();
         let x = x.reshape([batch, frames, 1, width]).repeat_dim(2, UPSAMPLING);
-        self.up_layer.forward(x.reshape([batch, frames * UPSAMPLING, width]), tail)
+        let x = x.reshape([batch, frames * UPSAMPLING, width]);
+        self.up_layer.forward(x, tail.as_mut_slice())
     }
 }
 
@@ -188,7 +192,7 @@ impl LookAhead {
         &self,
         x: Tensor<3>,
         following: Option<Tensor<3>>,
-        tail: Option<&mut Tail>,
+        mut tail: Option<&mut Tail>,
     ) -> Tensor<3> {
         let [batch, _, width] = x.dims();
         let known = following.as_ref().map_or(0, |rows| rows.dims()[1]);
@@ -198,7 +202,7 @@ impl LookAhead {
             padded.push(Tensor::zeros([batch, self.length - known, width], &x.device()));
         }
         let y = self.ahead.forward_valid(Tensor::cat(padded, 1));
-        self.back.forward(activation::leaky_relu(y, 0.01), tail) + x
+        self.back.forward(activation::leaky_relu(y, 0.01), tail.as_mut_slice()) + x
     }
 }
 

@@ -1,7 +1,7 @@
 //! Causal conditional estimator of the flow's velocity: a stack of ResNet and Transformer stages
 //! at one resolution.
 
-use super::cache::{KvCache, attend};
+use super::cache::{KeysValues, KvCache, attend};
 use super::conv::{CausalConv, Tail};
 use super::unsupported;
 use crate::model::cosyvoice2::config::FlowDecoderConfig;
@@ -96,13 +96,15 @@ impl Estimator {
         })
     }
 
-    /// The state before the first frame, in pages of `page` frames.
-    pub fn state(&self, page: usize) -> EstimatorState {
+    /// The state before the first frame, in pages of `page` frames. A call sees `left` frames
+    /// before it.
+    pub fn state(&self, page: usize, left: Option<usize>) -> EstimatorState {
+        let cache = KvCache::new(page, left);
         EstimatorState {
-            down: self.down.state(page),
+            down: self.down.state(&cache),
             down_conv: Tail::default(),
-            mid: self.mid.iter().map(|stage| stage.state(page)).collect(),
-            up: self.up.state(page),
+            mid: self.mid.iter().map(|stage| stage.state(&cache)).collect(),
+            up: self.up.state(&cache),
             up_conv: Tail::default(),
             final_block: Tail::default(),
         }
@@ -121,30 +123,32 @@ impl Estimator {
     /// Velocity `[batch, frames, mel]` of the joined input `[batch, frames, 4 * mel]`: noise,
     /// encoder output, speaker, prompt mel.
     ///
-    /// With a state, goes on after the frames it has seen; every frame sees all of its own call
-    /// and before. Without, the call is the whole sequence, under `bias` `[1, 1, frames, frames]`
-    /// if given.
+    /// With states, each for an equal number of rows, goes on after the frames they have seen;
+    /// every frame sees all of its own call and before, as far as the window. Without, the call is
+    /// the whole sequence, under `bias` `[1, 1, frames, frames]` if given.
     pub fn forward(
         &self,
         x: Tensor<3>,
         time: &StepTime,
         bias: Option<&Tensor<4>>,
-        mut state: Option<&mut EstimatorState>,
+        past: &mut [&mut EstimatorState],
     ) -> Tensor<3> {
-        let past = state.as_deref_mut().map(|s| &mut s.down);
-        let skip = self.down.forward(x, &time.down, bias, past);
-        let tail = state.as_deref_mut().map(|s| &mut s.down_conv);
-        let mut x = self.down_conv.forward(skip.clone(), tail);
+        let skip = self.down.forward(x, &time.down, bias, &mut each(past, |s| &mut s.down));
+        let mut x = self.down_conv.forward(skip.clone(), &mut each(past, |s| &mut s.down_conv));
         for (i, (stage, time)) in self.mid.iter().zip(&time.mid).enumerate() {
-            let past = state.as_deref_mut().map(|s| &mut s.mid[i]);
-            x = stage.forward(x, time, bias, past);
+            x = stage.forward(x, time, bias, &mut each(past, |s| &mut s.mid[i]));
         }
-        let past = state.as_deref_mut().map(|s| &mut s.up);
-        let x = self.up.forward(Tensor::cat(vec![x, skip], 2), &time.up, bias, past);
-        let x = self.up_conv.forward(x, state.as_deref_mut().map(|s| &mut s.up_conv));
-        let x = self.final_block.forward(x, state.map(|s| &mut s.final_block));
-        self.final_proj.forward(x, None)
+        let x = Tensor::cat(vec![x, skip], 2);
+        let x = self.up.forward(x, &time.up, bias, &mut each(past, |s| &mut s.up));
+        let x = self.up_conv.forward(x, &mut each(past, |s| &mut s.up_conv));
+        let x = self.final_block.forward(x, &mut each(past, |s| &mut s.final_block));
+        self.final_proj.forward(x, &mut [])
     }
+}
+
+/// The same part of every state.
+fn each<'a, S, P>(states: &'a mut [&mut S], part: impl Fn(&mut S) -> &mut P) -> Vec<&'a mut P> {
+    states.iter_mut().map(|state| part(state)).collect()
 }
 
 /// Sinusoidal encoding of the solver's time, through two linear maps.
@@ -218,11 +222,11 @@ impl Stage {
         })
     }
 
-    fn state(&self, page: usize) -> StageState {
+    fn state(&self, cache: &KvCache) -> StageState {
         StageState {
             block1: Tail::default(),
             block2: Tail::default(),
-            attention: vec![KvCache::new(page); self.blocks.len()],
+            attention: vec![cache.clone(); self.blocks.len()],
         }
     }
 
@@ -231,13 +235,11 @@ impl Stage {
         x: Tensor<3>,
         time: &Tensor<3>,
         bias: Option<&Tensor<4>>,
-        mut state: Option<&mut StageState>,
+        past: &mut [&mut StageState],
     ) -> Tensor<3> {
-        let tails = state.as_deref_mut().map(|s| (&mut s.block1, &mut s.block2));
-        let mut x = self.resnet.run(x, time, tails);
+        let mut x = self.resnet.run(x, time, past);
         for (i, block) in self.blocks.iter().enumerate() {
-            let past = state.as_deref_mut().map(|s| &mut s.attention[i]);
-            x = block.forward(x, bias, past);
+            x = block.forward(x, bias, &mut each(past, |s| &mut s.attention[i]));
         }
         x
     }
@@ -270,18 +272,13 @@ impl ResNet {
     /// BTC to BTC over a whole sequence, at the time embedding `[batch, width]`.
     pub fn forward(&self, x: Tensor<3>, embedding: Tensor<2>) -> Tensor<3> {
         let time = self.time.forward(mish(embedding).unsqueeze_dim::<3>(1));
-        self.run(x, &time, None)
+        self.run(x, &time, &mut [])
     }
 
-    fn run(
-        &self,
-        x: Tensor<3>,
-        time: &Tensor<3>,
-        tails: Option<(&mut Tail, &mut Tail)>,
-    ) -> Tensor<3> {
-        let (tail1, tail2) = tails.unzip();
-        let h = self.block1.forward(x.clone(), tail1) + time.clone();
-        self.block2.forward(h, tail2) + self.shortcut.forward(x, None)
+    fn run(&self, x: Tensor<3>, time: &Tensor<3>, past: &mut [&mut StageState]) -> Tensor<3> {
+        let h = self.block1.forward(x.clone(), &mut each(past, |s| &mut s.block1)) + time.clone();
+        let h = self.block2.forward(h, &mut each(past, |s| &mut s.block2));
+        h + self.shortcut.forward(x, &mut [])
     }
 }
 
@@ -300,8 +297,8 @@ impl Block {
         })
     }
 
-    fn forward(&self, x: Tensor<3>, tail: Option<&mut Tail>) -> Tensor<3> {
-        mish(self.norm.forward(self.conv.forward(x, tail)))
+    fn forward(&self, x: Tensor<3>, tails: &mut [&mut Tail]) -> Tensor<3> {
+        mish(self.norm.forward(self.conv.forward(x, tails)))
     }
 }
 
@@ -347,12 +344,12 @@ impl TransformerBlock {
         })
     }
 
-    /// BTC to BTC. `bias` `[1, 1, frames, frames]` is added to the scores.
+    /// BTC to BTC. `bias` `[1, 1, frames, frames]` is added to the scores of a whole sequence.
     pub fn forward(
         &self,
         x: Tensor<3>,
         bias: Option<&Tensor<4>>,
-        past: Option<&mut KvCache>,
+        past: &mut [&mut KvCache],
     ) -> Tensor<3> {
         let x = self.attention(self.norm_attention.forward(x.clone()), bias, past) + x;
         let hidden = self.expand.forward(self.norm_feed_forward.forward(x.clone()));
@@ -363,23 +360,34 @@ impl TransformerBlock {
         &self,
         x: Tensor<3>,
         bias: Option<&Tensor<4>>,
-        past: Option<&mut KvCache>,
+        past: &mut [&mut KvCache],
     ) -> Tensor<3> {
         let [batch, frames, _] = x.dims();
         let heads = self.heads;
         let split =
             self.qkv.forward(x).reshape([batch, frames, 3 * heads, self.head_dim]).swap_dims(1, 2);
         let part = |i: usize| split.clone().narrow(1, i * heads, heads);
-        let (key, value) = (part(1), part(2));
-        let runs = match past {
-            Some(past) => past.append(key.transpose(), value),
-            None => vec![(key.transpose(), value)],
+        let (query, key, value) = (part(0), part(1).transpose(), part(2));
+        let attend_rows = |query: Tensor<4>, runs: Vec<KeysValues>| {
+            let score = |key: Tensor<4>| match bias {
+                Some(bias) => query.clone().matmul(key) + bias.clone(),
+                None => query.clone().matmul(key),
+            };
+            let (scores, values) = runs.into_iter().map(|(key, value)| (score(key), value)).unzip();
+            attend(scores, values)
         };
-        let score = |key: Tensor<4>| match bias {
-            Some(bias) => part(0).matmul(key) + bias.clone(),
-            None => part(0).matmul(key),
+        let mixed = match past {
+            [] => attend_rows(query, vec![(key, value)]),
+            [one] => attend_rows(query, one.append(key, value)),
+            several => {
+                let rows = batch / several.len();
+                let row = |x: &Tensor<4>, i: usize| x.clone().narrow(0, i * rows, rows);
+                let mixed = several.iter_mut().enumerate().map(|(i, cache)| {
+                    attend_rows(row(&query, i), cache.append(row(&key, i), row(&value, i)))
+                });
+                Tensor::cat(mixed.collect(), 0)
+            }
         };
-        let (scores, values) = runs.into_iter().map(|(key, value)| (score(key), value)).unzip();
-        self.output.forward(attend(scores, values))
+        self.output.forward(mixed)
     }
 }

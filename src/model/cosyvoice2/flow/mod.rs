@@ -1,8 +1,8 @@
 //! Flow: speech tokens to mel, by a conformer encoder and conditional flow matching.
 //!
 //! [`Flow::inference`] computes a whole sequence at once, as the original implementation does.
-//! [`Flow::start`] and [`Flow::extend`] compute the streaming result block by block, each frame
-//! once. Both run the same layers.
+//! [`Flow::start`] and [`Flow::begin_hop`] compute the streaming result block by block, each frame
+//! once. Both run the same layers, and both can be stopped after every step of the solver.
 
 mod attention;
 mod cache;
@@ -10,17 +10,19 @@ mod cfm;
 mod conv;
 mod encoder;
 mod estimator;
+mod hop;
 mod noise;
 mod state;
 
 pub use attention::distance_encoding;
-pub use cache::{KvCache, block_causal_bias};
-pub use cfm::{Condition, Integration, Solver, SolverState, time_schedule};
+pub use cache::{KvCache, Mask, block_causal_bias};
+pub use cfm::{Condition, Integration, Member, Outcome, Solver, SolverState, time_schedule};
 pub use conv::{CausalConv, Tail};
 pub use encoder::{ConformerLayer, Embed, Encoder, EncoderState, LookAhead, UPSAMPLING};
 pub use estimator::{
     Block, Estimator, EstimatorState, ResNet, Stage, StepTime, TimeEmbedding, TransformerBlock,
 };
+pub use hop::Hop;
 pub use noise::MAX_FRAMES;
 pub use state::FlowState;
 
@@ -51,6 +53,8 @@ pub enum FlowError {
     Prompt { part: &'static str, found: Vec<usize>, expected: Vec<usize> },
     #[error("the last tokens were given already")]
     Finished,
+    #[error("a step of the flow panicked: {0}")]
+    Failed(String),
     #[error("the encoder's block and the estimator's differ, so the model cannot stream by blocks")]
     Blocks,
 }
@@ -80,6 +84,7 @@ pub struct Flow {
     look_ahead: usize,
     /// Tokens per block of the streaming mask.
     block: usize,
+    left_blocks: Option<usize>,
     device: Device,
 }
 
@@ -110,8 +115,15 @@ impl Flow {
             mel_bins,
             look_ahead: config.pre_lookahead_len,
             block: config.encoder.static_chunk_size,
+            left_blocks: None,
             device: scope.device().clone(),
         })
+    }
+
+    /// How many blocks a streamed block sees before its own, in every layer; 0: all of them.
+    /// Holds for what begins after the call.
+    pub fn set_left_blocks(&mut self, blocks: usize) {
+        self.left_blocks = (blocks > 0).then_some(blocks);
     }
 
     /// Mel `[1, mel, frames]` (BCT) of `tokens` after the prompt, in one pass.
@@ -131,7 +143,7 @@ impl Flow {
     ) -> Result<Tensor<3>, FlowError> {
         let mut pass = self.begin(prompt, tokens, streaming, finalize)?;
         loop {
-            if let Some(mel) = self.advance(&mut pass) {
+            if let Some(mel) = self.advance_pass(&mut pass) {
                 return Ok(mel);
             }
         }
@@ -163,21 +175,26 @@ impl Flow {
         }
         let embedded = self.embed_tokens(&ids);
         let following = (ahead > 0).then(|| embedded.clone().narrow(1, length, ahead));
-        let encoded =
-            self.encoder.forward(embedded.narrow(1, 0, length), following, streaming, None);
+        let mask = streaming.then_some(Mask { left: self.left_blocks });
+        let encoded = self.encoder.forward(embedded.narrow(1, 0, length), following, mask, None);
         let condition = Condition {
             mu: self.encoder_proj.forward(encoded),
             speaker: self.speaker(prompt.embedding.clone()),
             prompt: state::prompt_frames(&prompt.mel, 0, frames),
         };
-        Ok(Pass { integration: Some(self.solver.begin(condition, 0, streaming)), given })
+        Ok(Pass { integration: Some(self.solver.begin(condition, 0, mask)), given })
     }
 
     /// One solver step of a pass. After the last, its mel.
-    pub fn advance(&self, pass: &mut Pass) -> Option<Tensor<3>> {
+    pub fn advance_pass(&self, pass: &mut Pass) -> Option<Tensor<3>> {
         let Some(integration) = &mut pass.integration else { return Some(self.no_frames()) };
-        self.solver.advance(&self.estimator, integration, None);
-        self.solver.is_done(integration).then(|| {
+        let outcomes =
+            self.solver.advance(&self.estimator, &mut [Member { integration, past: None }]);
+        for outcome in outcomes {
+            // There is no other that it could harm: the panic goes on to who called.
+            outcome.unwrap_or_else(|reason| panic!("{reason}"));
+        }
+        (integration.steps() == self.solver.steps()).then(|| {
             let mel = integration.x.clone();
             let frames = mel.dims()[1];
             mel.narrow(1, pass.given, frames - pass.given).swap_dims(1, 2)

@@ -5,7 +5,7 @@
 //! no mask: within a block everybody sees everything up to the block's end. The result equals the
 //! pass over the whole sequence under the mask.
 
-use super::cfm::{Condition, SolverState};
+use super::cfm::SolverState;
 use super::encoder::{EncoderState, UPSAMPLING};
 use super::{Flow, FlowError, FlowPrompt, noise, tensor_bytes};
 use burn::tensor::Tensor;
@@ -17,25 +17,37 @@ const PAGE_BLOCKS: usize = 4;
 #[derive(Debug, Clone)]
 pub struct FlowState {
     /// `[1, mel]`
-    speaker: Tensor<2>,
+    pub(super) speaker: Tensor<2>,
     /// `[1, prompt frames, mel]`
-    prompt: Tensor<3>,
+    pub(super) prompt: Tensor<3>,
     /// Tokens that wait for their block, or its look-ahead, to be complete.
-    pending: Vec<u32>,
+    pub(super) pending: Vec<u32>,
     /// Frames computed so far, the prompt's included.
-    frames: usize,
-    encoder: EncoderState,
-    solver: SolverState,
+    pub(super) frames: usize,
+    pub(super) encoder: EncoderState,
+    pub(super) solver: SolverState,
     /// Tokens of a block and of its look-ahead.
-    block: usize,
-    look_ahead: usize,
-    finished: bool,
+    pub(super) block: usize,
+    pub(super) look_ahead: usize,
+    /// Whether the last tokens have come.
+    pub(super) finished: bool,
 }
 
 impl FlowState {
-    /// How many more tokens complete the next block and its look-ahead; at least one.
+    /// How many more tokens complete the next block and its look-ahead.
     pub fn tokens_needed(&self) -> usize {
         (self.block + self.look_ahead).saturating_sub(self.pending.len())
+    }
+
+    /// Whether there is a block for [`Flow::begin_hop`]: a complete one with its look-ahead, or
+    /// what is left after the last tokens.
+    pub fn is_ready(&self) -> bool {
+        self.tokens_needed() == 0 || (self.finished && !self.pending.is_empty())
+    }
+
+    /// Whether the last tokens have come and are computed.
+    pub fn is_finished(&self) -> bool {
+        self.finished && self.pending.is_empty()
     }
 
     /// Tokens that have come, the prompt's included.
@@ -47,10 +59,48 @@ impl FlowState {
     pub fn bytes(&self) -> usize {
         self.encoder.bytes() + self.solver.bytes() + tensor_bytes(&self.prompt)
     }
+
+    /// Of a voice's state: blocks of the prompt that are to be computed before
+    /// [`Self::for_session`] can leave `first_hop` tokens to the grid, or to a longer first hop.
+    pub fn prompt_blocks(&self, first_hop: usize) -> usize {
+        self.pending.len().saturating_sub(self.tokens_kept(first_hop)) / self.block
+    }
+
+    /// Gives up memory that only going on would use, so that sessions share all of the rest and
+    /// copy nothing at their first hop. For a voice's state when its blocks are computed.
+    pub fn seal(&mut self) {
+        self.encoder.seal();
+        self.solver.seal();
+    }
+
+    /// A session's state from a voice's. It shares what the prompt's blocks left behind, and keeps
+    /// of the rest of the prompt what leaves `first_hop` tokens to the end of a block: the first
+    /// hop can then be that short and still be exact.
+    ///
+    /// A `first_hop` longer than a block without its look-ahead counts as that: the prompt's
+    /// last block saw the prompt's own next tokens. A prompt that is too short is kept as it is.
+    pub fn for_session(&self, first_hop: usize) -> FlowState {
+        let mut state = self.clone();
+        state.pending.truncate(self.tokens_kept(first_hop));
+        let kept = state.tokens() * UPSAMPLING;
+        let [_, frames, bins] = self.prompt.dims();
+        if kept == 0 {
+            state.prompt = Tensor::zeros([1, 0, bins], &self.prompt.device());
+        } else if kept < frames {
+            state.prompt = state.prompt.narrow(1, 0, kept);
+        }
+        state
+    }
+
+    /// Tokens of a block that a session keeps of the prompt.
+    fn tokens_kept(&self, first_hop: usize) -> usize {
+        self.block.saturating_sub(first_hop).max(self.look_ahead)
+    }
 }
 
 impl Flow {
-    /// The state after the prompt's complete blocks, ready for the first token.
+    /// A voice's state before the first block of the prompt: only checks. While
+    /// [`FlowState::prompt_blocks`] are left, hops compute them; then it is to be sealed.
     ///
     /// # Errors
     /// A prompt whose parts do not fit together or whose ids are out of range, and a model whose
@@ -66,34 +116,22 @@ impl Flow {
             prompt: prompt.mel.clone(),
             pending: Vec::new(),
             frames: 0,
-            encoder: self.encoder.state(PAGE_BLOCKS * block),
-            solver: self.solver.state(&self.estimator, PAGE_BLOCKS * block * UPSAMPLING),
+            encoder: self.encoder.state(PAGE_BLOCKS, self.left_blocks),
+            solver: self.solver.state(&self.estimator, PAGE_BLOCKS, self.left_blocks),
             block,
             look_ahead: self.look_ahead,
             finished: false,
         };
-        self.extend(&mut state, &prompt.tokens, false)?;
-        // So that sessions share what the prompt left, and copy none of it at their first hop.
-        state.encoder.seal();
-        state.solver.seal();
+        self.push(&mut state, &prompt.tokens, false)?;
         Ok(state)
     }
 
-    /// Takes new tokens, any number; gives the frames after the prompt that can be computed now,
-    /// `[1, mel, frames]` (BCT), possibly none.
-    ///
-    /// A block of tokens becomes frames once it and its look-ahead are there, and the rest when
-    /// `last` says that no more will come.
+    /// Takes new tokens, any number; with `last`, no more will come.
     ///
     /// # Errors
     /// Ids out of range, a sequence that outgrows the noise, a state that had its last tokens.
     /// The state is then as before.
-    pub fn extend(
-        &self,
-        state: &mut FlowState,
-        tokens: &[u32],
-        last: bool,
-    ) -> Result<Tensor<3>, FlowError> {
+    pub fn push(&self, state: &mut FlowState, tokens: &[u32], last: bool) -> Result<(), FlowError> {
         if state.finished {
             return Err(FlowError::Finished);
         }
@@ -104,38 +142,34 @@ impl Flow {
         }
         state.pending.extend_from_slice(tokens);
         state.finished = last;
-        let mut mel = Vec::new();
-        while state.tokens_needed() == 0 || (last && !state.pending.is_empty()) {
-            mel.extend(self.next_block(state));
-        }
-        Ok(match mel.is_empty() {
-            true => self.no_frames(),
-            false => Tensor::cat(mel, 2),
-        })
+        Ok(())
     }
 
-    /// Computes the next block of pending tokens; gives its frames after the prompt, BCT.
-    fn next_block(&self, state: &mut FlowState) -> Option<Tensor<3>> {
-        let length = state.pending.len().min(state.block);
-        let seen = state.pending.len().min(state.block + state.look_ahead);
-        let embedded = self.embed_tokens(&state.pending[..seen]);
-        let following = (seen > length).then(|| embedded.clone().narrow(1, length, seen - length));
-        state.pending.drain(..length);
+    /// Every hop that is ready, one after another, to the last step: the frames after the prompt,
+    /// `[1, mel, frames]` (BCT), possibly none.
+    ///
+    /// # Errors
+    /// [`FlowError::Failed`].
+    pub fn run_ready(&self, mut state: FlowState) -> Result<(FlowState, Tensor<3>), FlowError> {
+        let mut mel = vec![self.no_frames()];
+        while state.is_ready() {
+            let frames;
+            (state, frames) = self.run_hop(state)?;
+            mel.push(frames);
+        }
+        Ok((state, Tensor::cat(mel, 2)))
+    }
 
-        let tokens = embedded.narrow(1, 0, length);
-        let encoded = self.encoder.forward(tokens, following, true, Some(&mut state.encoder));
-        let mu = self.encoder_proj.forward(encoded);
-        let (first, frames) = (state.frames, length * UPSAMPLING);
-        let condition = Condition {
-            prompt: prompt_frames(&state.prompt, first, frames),
-            speaker: state.speaker.clone(),
-            mu,
-        };
-        let past = Some(&mut state.solver);
-        let mel = self.solver.solve(&self.estimator, condition, first, true, past);
-        state.frames += frames;
-        let of_prompt = state.prompt.dims()[1].saturating_sub(first).min(frames);
-        (of_prompt < frames).then(|| mel.narrow(1, of_prompt, frames - of_prompt).swap_dims(1, 2))
+    /// The next block of a state, all steps at once.
+    ///
+    /// # Errors
+    /// [`FlowError::Failed`].
+    pub fn run_hop(&self, state: FlowState) -> Result<(FlowState, Tensor<3>), FlowError> {
+        let mut hop = self.begin_hop(state);
+        while !hop.is_done() {
+            self.advance(&mut [&mut hop]);
+        }
+        hop.finish()
     }
 }
 

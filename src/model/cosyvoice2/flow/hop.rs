@@ -1,0 +1,113 @@
+//! One block of a session on its way from tokens to mel.
+
+use super::cfm::{Condition, Integration, Member};
+use super::encoder::UPSAMPLING;
+use super::state::prompt_frames;
+use super::{Flow, FlowError, FlowState};
+use burn::tensor::Tensor;
+
+/// A block on its way, between two steps of the solver. It owns the state that it goes on from,
+/// so hops of different sessions can be stepped in any order and number.
+///
+/// A hop that is dropped, or that failed, takes its state with it.
+#[derive(Debug)]
+pub struct Hop {
+    state: FlowState,
+    /// None where no block was ready.
+    integration: Option<Integration>,
+    /// Frames of the block that are the prompt's.
+    of_prompt: usize,
+    steps: usize,
+    /// Why a step panicked.
+    failed: Option<String>,
+}
+
+impl Hop {
+    /// Whether there is no step left to take.
+    pub fn is_done(&self) -> bool {
+        self.failed.is_some() || self.steps_left() == 0
+    }
+
+    /// Euler steps that are left to take.
+    pub fn steps_left(&self) -> usize {
+        self.integration.as_ref().map_or(0, |integration| self.steps - integration.steps())
+    }
+
+    /// Frames of the block, and steps taken. Devices that compute a batch at once stack hops of
+    /// equal shape; on the CPU it makes no difference.
+    pub fn shape(&self) -> (usize, usize) {
+        self.integration.as_ref().map_or((0, 0), |i| (i.x.dims()[1], i.steps()))
+    }
+
+    /// The state after the block, and the block's frames after the prompt, `[1, mel, frames]`
+    /// (BCT), possibly none.
+    ///
+    /// # Errors
+    /// [`FlowError::Failed`] when a step panicked.
+    pub fn finish(mut self) -> Result<(FlowState, Tensor<3>), FlowError> {
+        if let Some(reason) = self.failed {
+            return Err(FlowError::Failed(reason));
+        }
+        let [_, _, bins] = self.state.prompt.dims();
+        let none = || Tensor::zeros([1, bins, 0], &self.state.prompt.device());
+        let Some(integration) = self.integration else {
+            let none = none();
+            return Ok((self.state, none));
+        };
+        let frames = integration.x.dims()[1];
+        let mel = match frames - self.of_prompt {
+            0 => none(),
+            new => integration.x.narrow(1, self.of_prompt, new).swap_dims(1, 2),
+        };
+        self.state.frames += frames;
+        Ok((self.state, mel))
+    }
+}
+
+impl Flow {
+    /// The next block of pending tokens, through the encoder. If no block
+    /// [is ready](FlowState::is_ready) the hop is done already and has no frames.
+    pub fn begin_hop(&self, mut state: FlowState) -> Hop {
+        let steps = self.solver.steps();
+        if !state.is_ready() {
+            return Hop { state, integration: None, of_prompt: 0, steps, failed: None };
+        }
+        let length = state.pending.len().min(state.block);
+        let seen = state.pending.len().min(state.block + state.look_ahead);
+        let embedded = self.embed_tokens(&state.pending[..seen]);
+        let following = (seen > length).then(|| embedded.clone().narrow(1, length, seen - length));
+        state.pending.drain(..length);
+
+        let tokens = embedded.narrow(1, 0, length);
+        let encoded = self.encoder.forward(tokens, following, None, Some(&mut state.encoder));
+        let (first, frames) = (state.frames, length * UPSAMPLING);
+        let condition = Condition {
+            mu: self.encoder_proj.forward(encoded),
+            speaker: state.speaker.clone(),
+            prompt: prompt_frames(&state.prompt, first, frames),
+        };
+        let of_prompt = state.prompt.dims()[1].saturating_sub(first).min(frames);
+        let integration = Some(self.solver.begin(condition, first, None));
+        Hop { state, integration, of_prompt, steps, failed: None }
+    }
+
+    /// One Euler step of each hop that has one left, together.
+    ///
+    /// A panic in one of them is caught, and [`Hop::finish`] tells it; on the CPU, where every row
+    /// of guidance is a task of its own, the others are unharmed.
+    pub fn advance(&self, hops: &mut [&mut Hop]) {
+        let mut running: Vec<_> = hops.iter_mut().filter(|hop| !hop.is_done()).collect();
+        let mut members: Vec<Member> = running
+            .iter_mut()
+            .filter_map(|hop| {
+                let Hop { state, integration, .. } = &mut ***hop;
+                Some(Member { integration: integration.as_mut()?, past: Some(&mut state.solver) })
+            })
+            .collect();
+        let outcomes = self.solver.advance(&self.estimator, &mut members);
+        drop(members);
+        for (hop, outcome) in running.into_iter().zip(outcomes) {
+            hop.failed = outcome.err();
+        }
+    }
+}
