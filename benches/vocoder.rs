@@ -4,7 +4,7 @@
 //! `cargo bench --bench vocoder`
 
 use burn::tensor::{Device, Distribution, Tensor};
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use mynah::model::cosyvoice2::config::ModelConfig;
 use mynah::model::cosyvoice2::hift::{Hift, VocoderStream};
 use mynah::model::weights::Weights;
@@ -24,6 +24,26 @@ fn benches(c: &mut Criterion) {
     let random = |shape: [usize; 3]| {
         Tensor::<3>::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex())
     };
+    let mel = random([1, 80, 70]);
+    let (first, later) = (mel.clone().narrow(2, 0, 20), mel.narrow(2, 20, 50));
+    let start = VocoderStream::new(&hift, 1);
+    c.bench_function("first hop, 20 frames", |b| {
+        b.iter_batched_ref(
+            || start.clone(),
+            |s| s.push(first.clone(), false),
+            BatchSize::SmallInput,
+        );
+    });
+    let mut started = start.clone();
+    started.push(first.clone(), false);
+    c.bench_function("later hop, 50 frames", |b| {
+        b.iter_batched_ref(
+            || started.clone(),
+            |s| s.push(later.clone(), false),
+            BatchSize::SmallInput,
+        );
+    });
+
     for frames in [50, 58] {
         let mel = random([1, 80, frames]);
         let harmonics = hift.source().harmonics();

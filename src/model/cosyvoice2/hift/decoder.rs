@@ -36,7 +36,7 @@ impl Decoder {
         })
     }
 
-    /// Mel `[1, mels, T]` to `[1, base, T]`.
+    /// Mel `[batch, mels, T]` to `[batch, base, T]`.
     pub fn pre(&self, mel: Tensor<3>) -> Tensor<3> {
         self.conv_pre.forward(mel)
     }
@@ -45,13 +45,14 @@ impl Decoder {
         &self.stages
     }
 
-    /// Last stage's output to `[1, 2 * bins, frames]`: logarithms of magnitudes, then sines'
+    /// Last stage's output to `[batch, 2 * bins, frames]`: logarithms of magnitudes, then sines'
     /// arguments of phases.
     pub fn post(&self, x: Tensor<3>) -> Tensor<3> {
         self.conv_post.forward(activation::leaky_relu(x, FINAL_SLOPE))
     }
 
-    /// Mel `[1, mels, T]` and source spectrum `[1, 2 * bins, frames]` to [`Self::post`]'s output.
+    /// Mel `[batch, mels, T]` and source spectrum `[batch, 2 * bins, frames]` to [`Self::post`]'s
+    /// output.
     pub fn forward(&self, mel: Tensor<3>, source: Tensor<3>) -> Tensor<3> {
         let stages = self.stages.iter();
         let x = stages.fold(self.pre(mel), |x, stage| stage.forward(x, source.clone()));
@@ -117,7 +118,7 @@ impl Stage {
         })
     }
 
-    /// `[1, 2c, n]` to `[1, c, n * rate]`, one frame more in the last stage.
+    /// `[batch, 2c, n]` to `[batch, c, n * rate]`, one frame more in the last stage.
     pub fn upsample(&self, x: Tensor<3>) -> Tensor<3> {
         let (weight, bias) = (self.up_weight.clone(), Some(self.up_bias.clone()));
         let x = activation::leaky_relu(x, self.slope);
@@ -125,7 +126,7 @@ impl Stage {
         if self.extend { x.pad([(1, 0)], PadMode::Reflect) } else { x }
     }
 
-    /// Source spectrum `[1, 2 * bins, frames]` at this stage's rate, `[1, c, n * rate]`.
+    /// Source spectrum `[batch, 2 * bins, frames]` at this stage's rate, `[batch, c, n * rate]`.
     pub fn source_down(&self, spectrum: Tensor<3>) -> Tensor<3> {
         self.source_down.forward(spectrum)
     }
@@ -138,7 +139,7 @@ impl Stage {
         &self.resblocks
     }
 
-    /// `[1, 2c, n]` and the source spectrum to `[1, c, n * rate]`: the mean of the residual
+    /// `[batch, 2c, n]` and the source spectrum to `[batch, c, n * rate]`: the mean of the residual
     /// blocks over the upsampled input plus the source.
     pub fn forward(&self, x: Tensor<3>, spectrum: Tensor<3>) -> Tensor<3> {
         let source = self.source_resblock.forward(self.source_down(spectrum));

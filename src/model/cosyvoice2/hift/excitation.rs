@@ -31,6 +31,11 @@ impl Excitation {
         Self { seed, frame: 0, turns: vec![0.0; source.harmonics()], noise_gain }
     }
 
+    /// Bytes that it holds.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.turns.capacity() * size_of::<f64>()
+    }
+
     /// Moves on by the frames of `f0`, in hertz.
     pub fn advance(&mut self, source: &HarmonicSource, f0: &[f32]) {
         for &f0 in f0 {

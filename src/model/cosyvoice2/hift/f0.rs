@@ -30,7 +30,7 @@ impl F0Predictor {
         Ok(Self { convs, classifier: Linear::load(&scope.sub("classifier"), channels, 1)? })
     }
 
-    /// Mel `[1, mels, frames]` to hertz `[1, frames]`, not negative.
+    /// Mel `[batch, mels, frames]` to hertz `[batch, frames]`, not negative.
     pub fn forward(&self, mel: Tensor<3>) -> Tensor<2> {
         let x = self.convs.iter().fold(mel, |x, conv| activation::elu(conv.forward(x), 1.0));
         self.classifier.forward(x.swap_dims(1, 2)).squeeze_dim::<2>(2).abs()

@@ -5,6 +5,7 @@
 //! of mel that comes in hops. Sizes come from the configuration and weights arrive with their
 //! weight norm folded.
 
+mod batch;
 mod decoder;
 mod excitation;
 mod f0;
@@ -14,6 +15,7 @@ mod source;
 mod stft;
 mod stream;
 
+pub use batch::VocoderPush;
 pub use decoder::{Decoder, Stage};
 pub use f0::F0Predictor;
 pub use original::{OriginalStream, cross_fade, fade_window};
@@ -92,21 +94,21 @@ impl Hift {
         &self.parts.decoder
     }
 
-    /// Mel `[1, mels, T]` to the fundamental frequency in hertz `[1, T]`.
+    /// Mel `[batch, mels, T]` to the fundamental frequency in hertz `[batch, T]`.
     pub fn f0(&self, mel: Tensor<3>) -> Tensor<2> {
         self.parts.f0.forward(mel)
     }
 
-    /// Mel `[1, mels, T]` and source `[1, 1, frame * T]` to samples `[1, frame * T]`, T >= 1.
+    /// Mel `[batch, mels, T]` and source `[batch, 1, frame * T]` to samples `[batch, frame * T]`,
+    /// T >= 1.
     pub fn decode(&self, mel: Tensor<3>, source: Tensor<3>) -> Tensor<2> {
         let Parts { stft, decoder, audio_limit, .. } = &*self.parts;
         let x = decoder.forward(mel, stft.forward(source));
-        let (bins, [_, _, frames]) = (stft.bins(), x.dims());
+        let bins = stft.bins();
         let magnitude = x.clone().narrow(1, 0, bins).exp().clamp_max(MAX_MAGNITUDE);
         let phase = x.narrow(1, bins, bins).sin();
         let real = magnitude.clone() * phase.clone().cos();
         let imaginary = magnitude * phase.sin();
-        debug_assert_eq!(real.dims(), [1, bins, frames]);
         let wav = stft.inverse(Tensor::cat(vec![real, imaginary], 1));
         wav.clamp(-audio_limit, *audio_limit)
     }
@@ -121,7 +123,7 @@ impl Hift {
         cache_source: Option<Tensor<3>>,
     ) -> (Tensor<2>, Tensor<3>) {
         let f0: Vec<f32> = self.f0(mel.clone()).into_data().iter().collect();
-        let source = self.source_tensor(self.parts.source.signal(&f0, noise));
+        let source = self.source_tensor(self.parts.source.signal(&f0, noise), 1);
         let samples = source.dims()[2];
         let source = match cache_source {
             Some(cache) => {
@@ -134,9 +136,9 @@ impl Hift {
         (self.decode(mel, source.clone()), source)
     }
 
-    /// Samples on the host to `[1, 1, samples]` on the device.
-    fn source_tensor(&self, samples: Vec<f32>) -> Tensor<3> {
-        let shape = [1, 1, samples.len()];
+    /// Samples on the host, stream after stream, to `[batch, 1, samples]` on the device.
+    fn source_tensor(&self, samples: Vec<f32>, batch: usize) -> Tensor<3> {
+        let shape = [batch, 1, samples.len() / batch.max(1)];
         Tensor::from_data(TensorData::new(samples, shape), &self.parts.device)
     }
 }

@@ -46,7 +46,7 @@ impl ResBlock {
         Ok(Self { layers: layers.collect::<Result<_, _>>()? })
     }
 
-    /// `[1, channels, n]` to the same shape.
+    /// `[batch, channels, n]` to the same shape.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         self.layers.iter().fold(x, |x, layer| {
             let y = layer.conv1.forward_snake(x.clone(), &layer.snake1);

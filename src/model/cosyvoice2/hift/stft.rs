@@ -8,7 +8,7 @@ use std::f64::consts::TAU;
 
 /// Transform with a periodic Hann window as long as the transform, centred.
 ///
-/// A spectrum is `[1, 2 * bins, frames]`: the real parts of all bins, then the imaginary ones;
+/// A spectrum is `[batch, 2 * bins, frames]`: the real parts of all bins, then the imaginary ones;
 /// `bins = n_fft / 2 + 1`, `frames = samples / hop + 1`.
 #[derive(Debug, Clone)]
 pub struct Stft {
@@ -51,7 +51,7 @@ impl Stft {
         self.n_fft / 2 + 1
     }
 
-    /// Samples `[1, 1, n]` to a spectrum; `n` must be more than `n_fft / 2`, for the reflection
+    /// Samples `[batch, 1, n]` to a spectrum; `n` must be more than `n_fft / 2`, for the reflection
     /// at the ends.
     pub fn forward(&self, samples: Tensor<3>) -> Tensor<3> {
         let half = self.n_fft / 2;
@@ -60,7 +60,7 @@ impl Stft {
         module::conv1d(padded, self.analysis.clone(), None, options)
     }
 
-    /// A spectrum of `frames` to samples `[1, (frames - 1) * hop]`: overlap-add, divided by the
+    /// A spectrum of `frames` to samples `[batch, (frames - 1) * hop]`: overlap-add, divided by the
     /// summed squared window, half a window cut at both ends.
     pub fn inverse(&self, spectrum: Tensor<3>) -> Tensor<2> {
         let [_, _, frames] = spectrum.dims();

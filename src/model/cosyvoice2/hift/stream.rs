@@ -67,35 +67,73 @@ impl VocoderStream {
     /// A single call with `last` is [`Hift::inference`] with this stream's noise, but for the
     /// phases, which that call sums in f32.
     pub fn push(&mut self, mel: Tensor<3>, last: bool) -> Vec<f32> {
-        let new = mel.dims()[2] * self.hift.frame();
-        if new == 0 {
-            return if last { std::mem::take(&mut self.held) } else { Vec::new() };
+        if mel.dims()[2] == 0 {
+            return self.push_none(last);
         }
-        let mel = match self.mel.take() {
-            Some(cached) => Tensor::cat(vec![cached, mel], 2),
-            None => mel,
-        };
-        let [_, _, frames] = mel.dims();
-        let decoded = frames - self.f0_only;
+        let mel = self.with_past(mel);
         let f0: Vec<f32> = self.hift.f0(mel.clone()).into_data().iter().collect();
-        let f0 = &f0[self.f0_only..];
-        let source = self.excitation.signal(self.hift.source(), f0, last);
-        let source = self.hift.source_tensor(source);
-        let wav = self.hift.decode(mel.clone().narrow(2, self.f0_only, decoded), source);
-        let wav: Vec<f32> = wav.into_data().iter().collect();
+        let source = self.hift.source_tensor(self.source(&f0, last), 1);
+        let [_, _, frames] = mel.dims();
+        let decoded = mel.clone().narrow(2, self.f0_only, frames - self.f0_only);
+        let wav: Vec<f32> = self.hift.decode(decoded, source).into_data().iter().collect();
+        self.take(mel, &f0, &wav, last)
+    }
+
+    /// Bytes that it holds, the weights aside.
+    pub fn bytes(&self) -> usize {
+        let mel = self.mel.as_ref().map_or(0, |mel| mel.shape().num_elements());
+        (mel + self.held.capacity()) * size_of::<f32>() + self.excitation.bytes()
+    }
+
+    pub(super) fn hift(&self) -> &Hift {
+        &self.hift
+    }
+
+    /// [`Self::push`] without new frames.
+    pub(super) fn push_none(&mut self, last: bool) -> Vec<f32> {
+        if last { std::mem::take(&mut self.held) } else { Vec::new() }
+    }
+
+    /// What a call looks at: the past that it needs, then the new frames.
+    pub(super) fn with_past(&self, mel: Tensor<3>) -> Tensor<3> {
+        match &self.mel {
+            Some(past) => Tensor::cat(vec![past.clone(), mel], 2),
+            None => mel,
+        }
+    }
+
+    /// Frames at the start of [`Self::with_past`] that only the F0 predictor looks at.
+    pub(super) fn f0_only(&self) -> usize {
+        self.f0_only
+    }
+
+    /// The source of the frames that are decoded, from the f0 of all of [`Self::with_past`].
+    pub(super) fn source(&self, f0: &[f32], last: bool) -> Vec<f32> {
+        self.excitation.signal(self.hift.source(), &f0[self.f0_only..], last)
+    }
+
+    /// Ends a call: from what it looked at and what the decoder made of it to the samples that
+    /// are ready.
+    pub(super) fn take(&mut self, mel: Tensor<3>, f0: &[f32], wav: &[f32], last: bool) -> Vec<f32> {
+        let (frame, [_, _, frames]) = (self.hift.frame(), mel.dims());
+        let decoded = frames - self.f0_only;
+        let known = self.mel.as_ref().map_or(0, |past| past.dims()[2]);
+        let new = (frames - known) * frame;
 
         let mut wav = wav[wav.len() - new - self.held.len()..].to_vec();
-        let keep = if last { 0 } else { wav.len().min(OVERLAP * self.hift.frame()) };
+        let keep = if last { 0 } else { wav.len().min(OVERLAP * frame) };
         let ready = wav.len() - keep;
-        let fade = ready.min(FADE * self.hift.frame()).min(self.held.len());
+        let fade = ready.min(FADE * frame).min(self.held.len());
         fade_in(&mut wav[..fade], &self.held[..fade]);
         self.held = wav.split_off(ready);
 
         let again = decoded.min(CONTEXT);
-        self.excitation.advance(self.hift.source(), &f0[..decoded - again]);
+        let passed = &f0[self.f0_only..frames - again];
+        self.excitation.advance(self.hift.source(), passed);
         self.f0_only = (frames - again).min(F0_CONTEXT);
         let cached = self.f0_only + again;
-        self.mel = Some(mel.narrow(2, frames - cached, cached));
+        // A copy of its own, or the view would keep all frames alive.
+        self.mel = Some(mel.narrow(2, frames - cached, cached).add_scalar(0.0));
         wav
     }
 }
