@@ -2,6 +2,7 @@
 
 use super::campplus::Campplus;
 use super::config::{CampplusConfig, SpeechTokenizerConfig};
+use super::fingerprint::fingerprint;
 use super::flow::Flow;
 use super::hift::Hift;
 use super::llm::Llm;
@@ -26,6 +27,7 @@ pub struct CosyVoice2 {
     pub(super) speech_tokenizer: SpeechTokenizer,
     pub(super) campplus: Campplus,
     pub(super) device: Device,
+    fingerprint: [u8; 32],
 }
 
 impl CosyVoice2 {
@@ -91,11 +93,17 @@ impl CosyVoice2 {
             speech_tokenizer,
             campplus,
             device: device.clone(),
+            fingerprint: fingerprint(dir)?,
         })
     }
 
     pub fn tokenizer(&self) -> &TextTokenizer {
         &self.tokenizer
+    }
+
+    /// See [`fingerprint()`](super::fingerprint()): differs between model directories.
+    pub fn fingerprint(&self) -> &[u8; 32] {
+        &self.fingerprint
     }
 
     pub fn config(&self) -> &ModelConfig {
