@@ -13,9 +13,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 fn start() -> EngineHandle {
-    // Lengthened hops would change the sound by what happens beside a session.
-    let engine = EngineConfig { adaptive_first_hop: false, ..Default::default() };
-    start_with(engine, LimitsConfig::default())
+    start_with(unhindered(), LimitsConfig::default())
+}
+
+/// Sound that does not depend on the speed of this machine, and room for all, whatever it is.
+fn unhindered() -> EngineConfig {
+    EngineConfig { adaptive_first_hop: false, max_load: 100.0, ..Default::default() }
 }
 
 fn start_with(engine: EngineConfig, limits: LimitsConfig) -> EngineHandle {
@@ -119,11 +122,7 @@ fn dropped_sessions_are_gone_at_once() {
 /// last bit, alone and among seven others.
 #[test]
 fn speech_does_not_depend_on_the_neighbours() {
-    // Room for all eight, whatever the speed of this machine.
-    let engine = start_with(
-        EngineConfig { adaptive_first_hop: false, max_load: 100.0, ..Default::default() },
-        LimitsConfig::default(),
-    );
+    let engine = start();
     let text = "The old man walked slowly across the bridge.";
     let alone = listen(engine.speak(request(named(), whole(text))).expect("a place"));
     let alone = alone.expect("speech");
@@ -169,9 +168,8 @@ fn equal_voices_are_made_once() {
     let audio = Arc::new(Clip { samples, rate: 24_000 });
     let voice = || VoiceSource::Prompt { audio: audio.clone(), text: "A hum.".into() };
     let before = made();
-    let sessions: Vec<Session> = (0..4)
-        .map(|_| engine.speak(request(voice(), whole("Yes."))).expect("a place"))
-        .collect();
+    let sessions: Vec<Session> =
+        (0..4).map(|_| engine.speak(request(voice(), whole("Yes."))).expect("a place")).collect();
     let cached = |mut session: Session| match session.events.blocking_recv() {
         Some(AudioEvent::Started { voice_cached, .. }) => voice_cached,
         other => panic!("{other:?}"),
@@ -188,7 +186,7 @@ fn equal_voices_are_made_once() {
 #[test]
 fn a_client_that_does_not_read_is_dropped() {
     let engine = start_with(
-        EngineConfig { output_packets: 2, ..Default::default() },
+        EngineConfig { output_packets: 2, ..unhindered() },
         LimitsConfig { stall_timeout: 0.5, ..Default::default() },
     );
     let text = "We had dinner with our friends last night. ".repeat(12);

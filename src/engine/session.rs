@@ -316,7 +316,7 @@ impl SessionState {
         if self.finished || !self.outbox.is_empty() {
             return None;
         }
-        if !matches!(self.voice, SessionVoice::Ready(_)) {
+        if matches!(self.voice, SessionVoice::Wanted(..)) {
             return Some(Need::Voice);
         }
         match self.generation.as_ref()?.next() {

@@ -3,7 +3,7 @@
 
 use super::handle::{Shared, Submission};
 use super::meter::Meter;
-use super::schedule::{Batching, Candidate, Need, Plan, plan};
+use super::schedule::{Batching, Candidate, Plan, plan};
 use super::session::{Context, Progress, SessionState, failed};
 use super::voices::{Registry, VoiceCache, VoiceKey};
 use super::{EngineError, EngineHandle};
@@ -66,7 +66,7 @@ pub fn start(
         };
         let batching = if model.is_on_cpu() { Batching::cpu(threads) } else { Batching::gpu() };
         let mut engine = Engine {
-            voices: VoiceCache::new(settings.engine.voice_cache_mib << 20),
+            voices: VoiceCache::new(64),
             slots: Slots::new(settings.engine.max_sessions),
             model,
             settings,
@@ -243,6 +243,7 @@ impl Engine {
 
     /// Does the most urgent step of work. False when there is none.
     fn step(&mut self) -> bool {
+        self.find_voices();
         let now = Instant::now();
         let hop = self.meter.hop_cost();
         let hurried = self.sessions.iter().filter(|s| s.slack(now) < AT_EASE).count();
@@ -277,13 +278,16 @@ impl Engine {
         true
     }
 
-    /// Looks up a session's voice, or does one step of making it, for all that want it.
-    fn advance_voice(&mut self, index: usize) {
-        let Some(session) = self.sessions.get_mut(index) else { return };
-        if let Some(source) = session.asks_for_voice() {
+    /// Looks up the voices of sessions that have just begun.
+    fn find_voices(&mut self) {
+        for session in &mut self.sessions {
+            let Some(source) = session.asks_for_voice() else { continue };
             let prompt = match self.settings.registry.resolve(source) {
                 Ok(prompt) => prompt,
-                Err(error) => return session.fail(error),
+                Err(error) => {
+                    session.fail(error);
+                    continue;
+                }
             };
             let key = self.voices.key(&prompt);
             let voice = self.voices.get(&key);
@@ -292,8 +296,12 @@ impl Engine {
                 Some(voice) => session.begin(voice, &self.model),
                 None => session.wait_for_voice(key, prompt),
             }
-            return;
         }
+    }
+
+    /// One step of making a voice, for all sessions that want it.
+    fn advance_voice(&mut self, index: usize) {
+        let Some(session) = self.sessions.get(index) else { return };
         let Some((key, prompt)) = session.wants_voice() else { return };
         let (key, model) = (*key, &self.model);
         let began = Instant::now();

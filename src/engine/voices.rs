@@ -84,6 +84,7 @@ impl Registry {
 }
 
 /// Voices made ready, least recently used dropped first.
+pub type VoiceKey = [u8; 32];
 pub struct VoiceCache {
     voices: LruCache<[u8; 32], Arc<Voice>>,
 }
@@ -94,7 +95,7 @@ impl VoiceCache {
     }
 
     /// SHA-256 of everything a voice is made of.
-    pub fn key(prompt: &Prompt) -> [u8; 32] {
+    pub fn key(&self, prompt: &Prompt) -> [u8; 32] {
         let mut hash = Sha256::new();
         hash.update(prompt.audio.rate.to_le_bytes());
         for sample in &prompt.audio.samples {

@@ -196,7 +196,7 @@ impl Generation {
     pub fn bytes(&self) -> usize {
         let flow = match (&self.flow, &self.wave) {
             (Some(state), _) => state.bytes(),
-            (None, Wave::Hop(hop)) => hop.state().bytes(),
+            (None, Wave::Hop(hop)) => hop.bytes(),
             _ => 0,
         };
         self.cache.bytes() + flow
@@ -276,7 +276,9 @@ impl Generation {
             && let Some((prefix, length)) = self.voice.prefix_of(&inputs)
             && length < inputs.len()
         {
-            self.cache.copy_from(prefix)?;
+            self.cache = prefix
+                .fork(self.cache.capacity())
+                .map_err(|e| ModelError::Failed(e.to_string()))?;
             self.cache.truncate(length);
             self.prefilled = length;
         }
@@ -398,9 +400,14 @@ impl Generation {
         let last = self.is_decoded();
         let tokens = std::mem::take(&mut self.fresh);
         self.wave = if self.options.streaming {
-            let first = || self.first_state(tokens.len(), last);
-            let mut state = self.flow.take().unwrap_or_else(first);
-            model.flow.push(&mut state, &tokens, last)?;
+            let mut state = match self.flow.take() {
+                Some(state) => state,
+                None => self.first_state(tokens.len(), last),
+            };
+            // What the last tokens left may be more than one block.
+            if !state.is_closed() {
+                model.flow.push(&mut state, &tokens, last)?;
+            }
             Wave::Hop(Box::new(model.flow.begin_hop(state)))
         } else {
             Wave::Pass(Box::new(model.flow.begin(&self.voice.prompt, &tokens, false, true)?))

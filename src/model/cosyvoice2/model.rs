@@ -2,6 +2,7 @@
 
 use super::campplus::Campplus;
 use super::config::{CampplusConfig, SpeechTokenizerConfig};
+use super::fingerprint::fingerprint;
 use super::flow::Flow;
 use super::hift::Hift;
 use super::llm::Llm;
@@ -26,6 +27,7 @@ pub struct CosyVoice2 {
     pub(super) speech_tokenizer: SpeechTokenizer,
     pub(super) campplus: Campplus,
     pub(super) device: Device,
+    fingerprint: [u8; 32],
 }
 
 impl CosyVoice2 {
@@ -91,6 +93,7 @@ impl CosyVoice2 {
             speech_tokenizer,
             campplus,
             device: device.clone(),
+            fingerprint: fingerprint(dir)?,
         })
     }
 
@@ -101,6 +104,11 @@ impl CosyVoice2 {
     /// Whether it computes on the CPU, where a batch takes as long as its parts.
     pub fn is_on_cpu(&self) -> bool {
         self.device == Device::flex()
+    }
+
+    /// See [`fingerprint()`](super::fingerprint()): differs between model directories.
+    pub fn fingerprint(&self) -> &[u8; 32] {
+        &self.fingerprint
     }
 
     pub fn config(&self) -> &ModelConfig {

@@ -1,10 +1,19 @@
 //! What the model makes of a prompt, once for all sessions that speak in its voice.
 
+mod prefix;
+mod tensors;
+mod work;
+
+pub use tensors::VoiceTensors;
+pub use work::VoiceWork;
+
 use super::flow::{FlowPrompt, FlowState};
-use super::model::MEL_BINS;
+use super::llm::LlmInput;
 use super::{CosyVoice2, ModelError};
-use crate::audio::{Clip, fbank, mel, resample};
-use crate::text;
+use crate::audio::{Clip, mel, resample};
+use crate::model::nn::KvCache;
+use burn::tensor::Tensor;
+use prefix::Prefix;
 
 /// Sample rate that the prompt encoders hear.
 const PROMPT_RATE: u32 = 16_000;
@@ -19,9 +28,49 @@ pub struct Voice {
     pub(super) prompt_speech: Vec<u32>,
     /// What the flow is given of the whole prompt.
     pub(super) prompt: FlowPrompt,
-    /// The flow after blocks of the prompt, for sessions whose first hop is `first_hop` or more.
+    /// The flow after blocks of the prompt, for sessions whose first hop is as long as the voice was
+    /// made for, or longer.
     pub(super) flow: FlowState,
-    pub(super) first_hop: usize,
+    /// What the language model's sequences begin with, and its keys and values there.
+    prefixes: Vec<Prefix>,
+}
+
+impl Voice {
+    /// The keys and values of the longest run of positions that `inputs` begins with, and its
+    /// length; always shorter than `inputs`, since the last position's hidden state is not kept.
+    ///
+    /// The cache may be longer than the run: a fork of it, cut to that length, goes on with the
+    /// rest of `inputs`. A position's keys and values depend only on the positions before it, so
+    /// this gives what a forward of all `inputs` would.
+    pub fn prefix_of(&self, inputs: &[LlmInput]) -> Option<(&KvCache, usize)> {
+        prefix::longest(&self.prefixes, inputs)
+    }
+
+    /// Memory in bytes, what sessions share of it counted once.
+    pub fn bytes(&self) -> usize {
+        let ids = self.prompt_text.len() + self.prompt_speech.len() + self.prompt.tokens.len();
+        let prefixes: usize = self.prefixes.iter().map(Prefix::bytes).sum();
+        size_of::<Self>()
+            + ids * size_of::<u32>()
+            + bytes(&self.prompt.mel)
+            + bytes(&self.prompt.embedding)
+            + self.flow.bytes()
+            + prefixes
+    }
+
+    /// What [`VoiceWork::from_tensors`] makes the same voice of.
+    pub fn tensors(&self) -> VoiceTensors {
+        VoiceTensors {
+            text: self.prompt_text.clone(),
+            speech: self.prompt_speech.clone(),
+            mel: self.prompt.mel.to_data().iter::<f32>().collect(),
+            embedding: self.prompt.embedding.to_data().iter::<f32>().collect(),
+        }
+    }
+}
+
+fn bytes<const D: usize>(tensor: &Tensor<D>) -> usize {
+    tensor.dims().iter().product::<usize>() * tensor.dtype().size()
 }
 
 impl CosyVoice2 {
@@ -37,10 +86,7 @@ impl CosyVoice2 {
     }
 
     /// A voice from a recording that passed [`check_prompt`](crate::audio::check_prompt), and its
-    /// transcript.
-    ///
-    /// Sessions cut the flow's copy of the prompt at its end so that `first_hop` more speech tokens
-    /// complete a block of its mask. The language model sees the whole prompt.
+    /// transcript: all of [`Self::begin_voice`] at once.
     ///
     /// # Errors
     /// When the parts of the model do not fit together.
@@ -50,32 +96,14 @@ impl CosyVoice2 {
         transcript: &str,
         first_hop: usize,
     ) -> Result<Voice, ModelError> {
-        let samples = resample(&audio.samples, audio.rate, PROMPT_RATE);
-        let mut speech = self.tokenize_speech(&samples);
-        let mut filterbank = fbank::fbank(&samples, FBANK_BINS);
-        filterbank.subtract_mean();
-        let embedding = self.campplus.embed(self.features(filterbank));
-        let samples = resample(&audio.samples, audio.rate, self.config.sample_rate as u32);
-        let mel = self.features(mel::vocoder_mel(&samples, MEL_BINS));
-
-        let ratio = self.config.token_mel_ratio;
-        speech.truncate(mel.dims()[1] / ratio);
-        let prompt = FlowPrompt {
-            mel: mel.narrow(1, 0, speech.len() * ratio),
-            tokens: speech.clone(),
-            embedding,
-        };
-        let mut flow = self.flow.start(&prompt)?;
-        while flow.prompt_blocks(first_hop) > 0 {
-            (flow, _) = self.flow.run_hop(flow)?;
+        let mut work = self.begin_voice(audio, transcript, first_hop)?;
+        loop {
+            if let Some(voice) = work.step(self)? {
+                return Ok(voice);
+            }
         }
-        flow.seal();
-        Ok(Voice {
-            prompt_text: self.tokenizer.encode(&text::normalize(transcript)),
-            prompt,
-            flow,
-            first_hop,
-            prompt_speech: speech,
-        })
     }
 }
+
+#[cfg(test)]
+mod tests;

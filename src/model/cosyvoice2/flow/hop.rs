@@ -33,6 +33,11 @@ impl Hop {
         self.integration.as_ref().map_or(0, |integration| self.steps - integration.steps())
     }
 
+    /// Device memory in bytes of the state that it owns.
+    pub fn bytes(&self) -> usize {
+        self.state.bytes()
+    }
+
     /// Frames of the block, and steps taken. Devices that compute a batch at once stack hops of
     /// equal shape; on the CPU it makes no difference.
     pub fn shape(&self) -> (usize, usize) {

@@ -45,9 +45,29 @@ impl FlowState {
         self.tokens_needed() == 0 || (self.finished && !self.pending.is_empty())
     }
 
+    /// Whether the last tokens have come.
+    pub fn is_closed(&self) -> bool {
+        self.finished
+    }
+
     /// Whether the last tokens have come and are computed.
     pub fn is_finished(&self) -> bool {
         self.finished && self.pending.is_empty()
+    }
+
+    /// Tokens that a block needs to see after its own.
+    pub fn look_ahead(&self) -> usize {
+        self.look_ahead
+    }
+
+    /// The longest `first_hop` that [`Self::for_session`] can align to.
+    pub fn longest_first_hop(&self) -> usize {
+        self.block - self.look_ahead.min(self.block)
+    }
+
+    /// What [`Hop::shape`](super::Hop::shape) of the next hop will be, with `tokens` more.
+    pub fn next_shape(&self, tokens: usize) -> (usize, usize) {
+        ((self.pending.len() + tokens).min(self.block) * UPSAMPLING, 0)
     }
 
     /// Tokens that have come, the prompt's included.

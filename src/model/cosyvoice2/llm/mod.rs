@@ -4,6 +4,9 @@
 //! last hidden state gives the next token's distribution. The text head of Qwen2 is not used.
 
 mod layer;
+mod slots;
+
+pub use slots::Slots;
 
 use super::config::LlmConfig;
 use crate::model::nn::{CacheFull, KvCache, Precision, RmsNorm, Rotary, RowLinear, on_pool};

@@ -1,0 +1,254 @@
+//! A voice being made, one bounded piece of work at a time.
+
+use super::prefix::{Prefix, beginnings};
+use super::{FBANK_BINS, PROMPT_RATE, Voice, VoiceTensors};
+use crate::audio::{Clip, fbank, mel, resample};
+use crate::model::cosyvoice2::flow::{FlowPrompt, FlowState, Hop};
+use crate::model::cosyvoice2::model::MEL_BINS;
+use crate::model::cosyvoice2::{CosyVoice2, ModelError};
+use crate::text;
+use burn::tensor::{Device, Tensor, TensorData};
+
+/// Its owner calls [`Self::step`] until the voice is there.
+pub struct VoiceWork {
+    first_hop: usize,
+    stage: Stage,
+}
+
+/// What is known of a voice while the flow is at work.
+struct Parts {
+    text: Vec<u32>,
+    prompt: FlowPrompt,
+}
+
+/// What comes next, with what was made so far.
+enum Stage {
+    /// The recording and its transcript are to be encoded.
+    Encode(Encoding),
+    /// The flow's state is to be begun.
+    Prompt(VoiceTensors),
+    /// The flow goes over the prompt, block by block.
+    Flow(Parts, Box<Hop>),
+    /// The language model fills the prefixes of `left`, the last first.
+    Prefixes {
+        voice: Box<Voice>,
+        left: Vec<Prefix>,
+    },
+    Done,
+}
+
+impl VoiceWork {
+    /// A voice of what its encoders made earlier: neither the recording nor the encoders are
+    /// needed.
+    ///
+    /// # Errors
+    /// When the tensors cannot be those of a voice of this model: numbers of values that do not
+    /// fit together, ids outside their vocabularies, values that are no numbers.
+    pub fn from_tensors(
+        model: &CosyVoice2,
+        tensors: VoiceTensors,
+        first_hop: usize,
+    ) -> Result<Self, ModelError> {
+        check(model, &tensors).map_err(ModelError::Failed)?;
+        Ok(Self { first_hop, stage: Stage::Prompt(tensors) })
+    }
+
+    /// One encoder, a solver step of the flow over a block of the prompt, or some positions of the
+    /// language model. The voice
+    /// after the last of them.
+    ///
+    /// # Errors
+    /// When the parts of the model do not fit together, and when called again after the end.
+    pub fn step(&mut self, model: &CosyVoice2) -> Result<Option<Voice>, ModelError> {
+        self.stage = match std::mem::replace(&mut self.stage, Stage::Done) {
+            Stage::Encode(mut encoding) => match encoding.step(model)? {
+                Some(tensors) => Stage::Prompt(tensors),
+                None => Stage::Encode(encoding),
+            },
+            Stage::Prompt(tensors) => {
+                let parts = Parts::new(model, tensors);
+                let state = model.flow.start(&parts.prompt)?;
+                self.after_block(model, parts, state)?
+            }
+            Stage::Flow(parts, mut hop) => {
+                model.flow.advance(&mut [&mut *hop]);
+                if hop.is_done() {
+                    let (state, _) = hop.finish()?;
+                    self.after_block(model, parts, state)?
+                } else {
+                    Stage::Flow(parts, hop)
+                }
+            }
+            Stage::Prefixes { mut voice, mut left } => match left.pop() {
+                None => return Ok(Some(*voice)),
+                Some(mut prefix) => {
+                    match prefix.fill(&model.llm)? {
+                        true => voice.prefixes.push(prefix),
+                        false => left.push(prefix),
+                    }
+                    Stage::Prefixes { voice, left }
+                }
+            },
+            Stage::Done => {
+                return Err(ModelError::Failed("the voice is made, or failed, already".into()));
+            }
+        };
+        Ok(None)
+    }
+
+    /// The prompt's next block, or what comes after the last one that all sessions share.
+    fn after_block(
+        &self,
+        model: &CosyVoice2,
+        Parts { text, prompt }: Parts,
+        mut state: FlowState,
+    ) -> Result<Stage, ModelError> {
+        if state.prompt_blocks(self.first_hop) > 0 {
+            let hop = Box::new(model.flow.begin_hop(state));
+            return Ok(Stage::Flow(Parts { text, prompt }, hop));
+        }
+        state.seal();
+        let inputs = beginnings(&model.config, &text, &prompt.tokens)?;
+        let left = inputs.into_iter().map(|i| Prefix::new(&model.llm, i)).collect();
+        let voice = Box::new(Voice {
+            prompt_text: text,
+            prompt_speech: prompt.tokens.clone(),
+            prompt,
+            flow: state,
+            prefixes: Vec::new(),
+        });
+        Ok(Stage::Prefixes { voice, left })
+    }
+}
+
+impl Parts {
+    fn new(model: &CosyVoice2, tensors: VoiceTensors) -> Self {
+        let VoiceTensors { text, speech, mel, embedding } = tensors;
+        let frames = speech.len() * model.config.token_mel_ratio;
+        let width = embedding.len();
+        let prompt = FlowPrompt {
+            tokens: speech,
+            mel: on(&model.device, mel, [1, frames, MEL_BINS]),
+            embedding: on(&model.device, embedding, [1, width]),
+        };
+        Self { text, prompt }
+    }
+}
+
+impl CosyVoice2 {
+    /// A voice from a recording that passed [`check_prompt`](crate::audio::check_prompt), and its
+    /// transcript, to be made step by step.
+    ///
+    /// Sessions cut the flow's copy of the prompt at its end so that their first hop, of `first_hop`
+    /// tokens or more, ends with a block of its mask. The language model sees the whole prompt.
+    ///
+    /// # Errors
+    /// None today; what is wrong with the parts of the model shows in the steps.
+    pub fn begin_voice(
+        &self,
+        audio: &Clip,
+        transcript: &str,
+        first_hop: usize,
+    ) -> Result<VoiceWork, ModelError> {
+        Ok(VoiceWork { first_hop, stage: Stage::Encode(Encoding::new(audio, transcript)) })
+    }
+
+    /// What the encoders make of a prompt, all at once.
+    ///
+    /// # Errors
+    /// When the parts of the model do not fit together.
+    pub fn encode_prompt(
+        &self,
+        audio: &Clip,
+        transcript: &str,
+    ) -> Result<VoiceTensors, ModelError> {
+        let mut encoding = Encoding::new(audio, transcript);
+        loop {
+            if let Some(tensors) = encoding.step(self)? {
+                return Ok(tensors);
+            }
+        }
+    }
+}
+
+/// A prompt on its way through the encoders.
+struct Encoding {
+    audio: Clip,
+    transcript: String,
+    /// The recording at [`PROMPT_RATE`].
+    samples: Option<Vec<f32>>,
+    speech: Option<Vec<u32>>,
+    embedding: Option<Vec<f32>>,
+}
+
+impl Encoding {
+    fn new(audio: &Clip, transcript: &str) -> Self {
+        Self {
+            audio: audio.clone(),
+            transcript: transcript.into(),
+            samples: None,
+            speech: None,
+            embedding: None,
+        }
+    }
+
+    /// The next of: resampling, speech tokens, speaker, mel.
+    fn step(&mut self, model: &CosyVoice2) -> Result<Option<VoiceTensors>, ModelError> {
+        let audio = &self.audio;
+        let Some(samples) = &self.samples else {
+            self.samples = Some(resample(&audio.samples, audio.rate, PROMPT_RATE));
+            return Ok(None);
+        };
+        if self.speech.is_none() {
+            self.speech = Some(model.tokenize_speech(samples));
+            return Ok(None);
+        }
+        if self.embedding.is_none() {
+            let mut filterbank = fbank::fbank(samples, FBANK_BINS);
+            filterbank.subtract_mean();
+            let embedding = model.campplus.embed(model.features(filterbank));
+            self.embedding = Some(embedding.into_data().iter::<f32>().collect());
+            return Ok(None);
+        }
+        let samples = resample(&audio.samples, audio.rate, model.config.sample_rate as u32);
+        let mut mel = mel::vocoder_mel(&samples, MEL_BINS);
+        let mut speech = self.speech.take().unwrap_or_default();
+        let ratio = model.config.token_mel_ratio;
+        speech.truncate(mel.frames / ratio);
+        mel.data.truncate(speech.len() * ratio * mel.bins);
+        Ok(Some(VoiceTensors {
+            text: model.tokenizer.encode(&text::normalize(&self.transcript)),
+            speech,
+            mel: mel.data,
+            embedding: self.embedding.take().unwrap_or_default(),
+        }))
+    }
+}
+
+fn on<const D: usize>(device: &Device, values: Vec<f32>, shape: [usize; D]) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+/// Whether these can be the tensors of a voice of `model`.
+fn check(model: &CosyVoice2, tensors: &VoiceTensors) -> Result<(), String> {
+    let config = &model.config;
+    let VoiceTensors { text, speech, mel, embedding } = tensors;
+    let count = |what: &str, found: usize, expected: usize| match found == expected {
+        true => Ok(()),
+        false => Err(format!("{found} values of {what}, expected {expected}")),
+    };
+    // `speech` was read from a file, which bounds its length far below an overflow.
+    count("mel", mel.len(), speech.len() * config.token_mel_ratio * MEL_BINS)?;
+    count("the speaker embedding", embedding.len(), config.spk_embed_dim)?;
+    let within =
+        |what: &str, ids: &[u32], size: usize| match ids.iter().find(|id| **id as usize >= size) {
+            Some(id) => Err(format!("{what} token {id} is not in the vocabulary of {size}")),
+            None => Ok(()),
+        };
+    within("text", text, config.llm.vocab_size)?;
+    within("speech", speech, config.speech_token_size)?;
+    if mel.iter().chain(embedding).any(|value| !value.is_finite()) {
+        return Err("a value is not a number".into());
+    }
+    Ok(())
+}
