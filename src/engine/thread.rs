@@ -243,7 +243,9 @@ impl Engine {
 
     /// Does the most urgent step of work. False when there is none.
     fn step(&mut self) -> bool {
-        self.find_voices();
+        if self.find_voices() {
+            return true;
+        }
         let now = Instant::now();
         let hop = self.meter.hop_cost();
         let hurried = self.sessions.iter().filter(|s| s.slack(now) < AT_EASE).count();
@@ -278,10 +280,12 @@ impl Engine {
         true
     }
 
-    /// Looks up the voices of sessions that have just begun.
-    fn find_voices(&mut self) {
+    /// Looks up the voices of sessions that have just begun. Whether there were any.
+    fn find_voices(&mut self) -> bool {
+        let mut asked = false;
         for session in &mut self.sessions {
             let Some(source) = session.asks_for_voice() else { continue };
+            asked = true;
             let prompt = match self.settings.registry.resolve(source) {
                 Ok(prompt) => prompt,
                 Err(error) => {
@@ -297,6 +301,7 @@ impl Engine {
                 None => session.wait_for_voice(key, prompt),
             }
         }
+        asked
     }
 
     /// One step of making a voice, for all sessions that want it.
