@@ -3,7 +3,7 @@
 use super::feed::Feed;
 use super::handle::Submission;
 use super::thread::{Context, EngineSettings, remaining};
-use super::voices::{DEFAULT_VOICE, VoiceCache};
+use super::voices::{Answer, DEFAULT_VOICE, Found, VoiceKey};
 use super::{AudioEvent, EngineError, SpeakRequest, Summary, TextEvent, TextInput, VoiceSource};
 use crate::model::cosyvoice2::{Generation, GenerationOptions, ModelError, Step, Voice};
 use crate::text::TextStream;
@@ -202,18 +202,15 @@ impl SessionState {
 
     /// Makes the voice, or finds it in the cache, and splits a text known in full.
     fn prepare(&mut self, context: &mut Context) -> Result<(), EngineError> {
-        let prompt = context.settings.registry.resolve(&self.request.voice)?;
-        let key = VoiceCache::key(&prompt);
-        let cached = context.voices.get(&key);
-        let voice_cached = cached.is_some();
-        let voice = match cached {
-            Some(voice) => voice,
-            None => {
-                let first_hop = context.settings.engine.first_hop;
-                let voice = context.model.voice(&prompt.audio, &prompt.text, first_hop);
-                let voice = Arc::new(voice.map_err(failed)?);
-                context.voices.insert(key, voice.clone());
-                voice
+        let found = context.settings.registry.resolve(&self.request.voice)?;
+        let key = found.key(context.model.fingerprint());
+        // The voice is made in this step, so nobody else can ask for it meanwhile.
+        let (voice, voice_cached) = match context.voices.request(key, 0) {
+            Answer::Ready(voice) => (voice, true),
+            Answer::Start | Answer::InWork => {
+                let made = make(context, &found, key);
+                context.voices.fail(&key);
+                (made?, false)
             }
         };
         self.voice = Some(voice);
@@ -330,6 +327,19 @@ impl SessionState {
             _ = self.events.reserve(), if blocked => {}
             () = self.events.closed() => {}
             () = tokio::time::sleep(deadline.unwrap_or_default()), if deadline.is_some() => {}
+        }
+    }
+}
+
+/// A voice that is not ready.
+fn make(context: &mut Context, found: &Found, key: VoiceKey) -> Result<Arc<Voice>, EngineError> {
+    let settings = context.settings;
+    let mut making = settings.registry.begin(found, context.model, settings.engine.first_hop)?;
+    loop {
+        if let Some(voice) = making.step(context.model).map_err(failed)? {
+            let (bytes, voice) = (voice.bytes(), Arc::new(voice));
+            context.voices.complete(key, voice.clone(), bytes);
+            return Ok(voice);
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use super::handle::{Shared, Submission};
 use super::session::{Progress, SessionState};
-use super::voices::{Registry, VoiceCache};
+use super::voices::{Registry, VoiceDesk};
 use super::{EngineError, EngineHandle};
 use crate::config::{EngineConfig, LimitsConfig};
-use crate::model::cosyvoice2::{CosyVoice2, ModelError};
+use crate::model::cosyvoice2::{CosyVoice2, ModelError, Voice};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub fn start(
     load: impl FnOnce() -> Result<CosyVoice2, ModelError> + Send + 'static,
 ) -> std::io::Result<(EngineHandle, oneshot::Receiver<Result<(), ModelError>>)> {
     let shared =
-        Arc::new(Shared::new(CosyVoice2::NAME, settings.sample_rate, settings.registry.names()));
+        Arc::new(Shared::new(CosyVoice2::NAME, settings.sample_rate, settings.registry.clone()));
     let (handle, incoming) = EngineHandle::new(
         shared.clone(),
         settings.engine.max_sessions + settings.engine.queue,
@@ -53,7 +53,7 @@ pub fn start(
             }
         };
         let mut engine = Engine {
-            voices: VoiceCache::new(64),
+            voices: VoiceDesk::new(settings.engine.voice_cache_mib << 20),
             model,
             settings,
             shared,
@@ -73,13 +73,13 @@ pub fn start(
 /// What a step may use of the engine.
 pub(super) struct Context<'a> {
     pub model: &'a CosyVoice2,
-    pub voices: &'a mut VoiceCache,
+    pub voices: &'a mut VoiceDesk<Voice>,
     pub settings: &'a EngineSettings,
 }
 
 struct Engine {
     model: CosyVoice2,
-    voices: VoiceCache,
+    voices: VoiceDesk<Voice>,
     settings: EngineSettings,
     shared: Arc<Shared>,
     incoming: mpsc::Receiver<Submission>,

@@ -1,0 +1,16 @@
+//! Voices: which there are, where they are kept, and which are ready to be used again.
+
+mod cache;
+mod desk;
+mod making;
+mod name;
+mod prompt;
+mod registry;
+mod store;
+
+pub use desk::{Answer, VoiceDesk};
+pub use making::Making;
+pub use name::{NameError, VoiceName};
+pub use prompt::{Prompt, VoiceKey};
+pub use registry::{DEFAULT_VOICE, Found, PromptError, Registry};
+pub use store::{Recording, Store, StoreError};
