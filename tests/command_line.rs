@@ -207,6 +207,37 @@ fn a_voice_is_added_listed_spoken_with_and_removed() {
     assert!(voices.refused(&["say", "hi", "--voice", "Anna-2"]).contains("Anna-2"));
 }
 
+/// Nothing is restarted, and nothing of a voice that is gone is heard again.
+#[test]
+fn voices_are_added_and_removed_beside_a_running_server() {
+    let voices = Voices::new();
+    let dir = voices.path("");
+    let store = ("MYNAH_STORAGE__VOICES_DIR", dir.to_str().expect("a name"));
+    let server = Server::start_with(&[], &[store]);
+    let ask = || post(&server.address, "/inference_zero_shot", "tts_text=Hello.&voice=anna");
+    assert!(ask().starts_with("HTTP/1.1 404"));
+    voices.add("anna", &[]);
+    let answer = ask();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.len() > 12_000, "{}", answer.len());
+    voices.done(&["voice", "rm", "anna"]);
+    assert!(ask().starts_with("HTTP/1.1 404"));
+}
+
+/// The answer to a form, whatever bytes it has.
+fn post(address: &str, path: &str, form: &str) -> String {
+    use std::io::{Read, Write};
+    let mut socket = std::net::TcpStream::connect(address).expect("a connection");
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\n\r\n{form}",
+        form.len()
+    );
+    socket.write_all(request.as_bytes()).expect("sent");
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer).expect("an answer");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
 #[test]
 fn what_cannot_be_a_voice_is_refused_and_leaves_nothing() {
     let voices = Voices::new();
