@@ -112,6 +112,221 @@ fn absurd_sizes_are_refused_before_memory_is_taken() {
     assert!(refused(&["say", "hi", "--model-dir", dir]).contains("max_position_embeddings"));
 }
 
+/// The store of a test: a folder of its own.
+struct Voices(tempfile::TempDir);
+
+impl Voices {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a folder"))
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.0.path().join("voices").join(file)
+    }
+
+    /// Exit code, standard output and standard error of a command.
+    fn run(&self, args: &[&str]) -> (Option<i32>, String, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mynah"));
+        command.args(args).current_dir(env!("CARGO_MANIFEST_DIR"));
+        command.env("MYNAH_STORAGE__VOICES_DIR", self.path(""));
+        let output = command.output().expect("it runs");
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    }
+
+    #[track_caller]
+    fn done(&self, args: &[&str]) -> String {
+        let (code, stdout, stderr) = self.run(args);
+        assert_eq!(code, Some(0), "{args:?}: {stderr}");
+        stdout
+    }
+
+    #[track_caller]
+    fn refused(&self, args: &[&str]) -> String {
+        let (code, stdout, stderr) = self.run(args);
+        assert_eq!((code, stdout.as_str()), (Some(1), ""), "{args:?}: {stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{args:?}: {stderr}");
+        stderr
+    }
+
+    /// Adds the bundled recording of `awb`.
+    #[track_caller]
+    fn add(&self, name: &str, more: &[&str]) -> String {
+        let (audio, text) = awb();
+        let args = ["voice", "add", name, "--audio", &audio, "--text-file", &text];
+        self.done(&[&args, more].concat())
+    }
+
+    /// Samples of a sentence in a voice.
+    #[track_caller]
+    fn say(&self, name: &str) -> (Vec<i16>, String) {
+        let wav = self.0.path().join("said.wav");
+        let file = wav.to_str().expect("a name");
+        let args = ["say", "Hello there.", "--voice", name, "--seed", "1", "-o", file];
+        let (code, _, stderr) = self.run(&args);
+        assert_eq!(code, Some(0), "{stderr}");
+        let mut reader = hound::WavReader::open(wav).expect("a WAV file");
+        (reader.samples().map(|s| s.expect("a sample")).collect(), stderr)
+    }
+}
+
+/// A bundled recording that the engine does not warm up with, and its transcript.
+fn awb() -> (String, String) {
+    let prompt = |end| format!("{BUNDLED}/prompts/awb.{end}");
+    (prompt("wav"), prompt("txt"))
+}
+
+/// A registered voice says what the recording says when it is sent along.
+#[test]
+fn a_voice_is_added_listed_spoken_with_and_removed() {
+    let voices = Voices::new();
+    let added = voices.add("Anna-2", &[]);
+    assert!(added.contains("Anna-2") && added.contains(" s, in "), "{added}");
+    for file in ["audio.wav", "text.txt", "voice.safetensors"] {
+        assert!(voices.path("Anna-2").join(file).is_file(), "{file}");
+    }
+
+    let table = voices.done(&["voice", "list"]);
+    let names: Vec<_> = table.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(names, ["Anna-2", "awb", "default", "rms", "slt"]);
+    let list = voices.done(&["voice", "list", "--json"]);
+    let list: serde_json::Value = serde_json::from_str(&list).expect("JSON");
+    assert_eq!(list[0]["name"], "Anna-2");
+    assert_eq!(list[0]["text"], list[1]["text"]);
+    assert!(list[0]["path"].is_string() && list[1]["path"].is_null());
+    assert!(list[0]["seconds"].as_f64().is_some_and(|s| s > 0.5 && s < 30.0), "{list}");
+
+    let (spoken, _) = voices.say("Anna-2");
+    assert!(spoken.len() > 12_000, "{} samples", spoken.len());
+    assert_eq!(spoken, voices.say("awb").0);
+
+    assert!(voices.refused(&["voice", "rm", "anna"]).contains("did you mean Anna-2?"));
+    voices.done(&["voice", "rm", "Anna-2"]);
+    assert!(!voices.path("Anna-2").exists());
+    assert!(voices.refused(&["voice", "rm", "Anna-2"]).contains("there are none"));
+    assert!(voices.refused(&["say", "hi", "--voice", "Anna-2"]).contains("Anna-2"));
+}
+
+/// Nothing is restarted, and nothing of a voice that is gone is heard again.
+#[test]
+fn voices_are_added_and_removed_beside_a_running_server() {
+    let voices = Voices::new();
+    let dir = voices.path("");
+    let store = ("MYNAH_STORAGE__VOICES_DIR", dir.to_str().expect("a name"));
+    let server = Server::start_with(&[], &[store]);
+    let ask = || post(&server.address, "/inference_zero_shot", "tts_text=Hello.&voice=anna");
+    assert!(ask().starts_with("HTTP/1.1 404"));
+    voices.add("anna", &[]);
+    let answer = ask();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.len() > 12_000, "{}", answer.len());
+    voices.done(&["voice", "rm", "anna"]);
+    assert!(ask().starts_with("HTTP/1.1 404"));
+}
+
+/// The answer to a form, whatever bytes it has.
+fn post(address: &str, path: &str, form: &str) -> String {
+    use std::io::{Read, Write};
+    let mut socket = std::net::TcpStream::connect(address).expect("a connection");
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\n\r\n{form}",
+        form.len()
+    );
+    socket.write_all(request.as_bytes()).expect("sent");
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer).expect("an answer");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[test]
+fn what_cannot_be_a_voice_is_refused_and_leaves_nothing() {
+    let voices = Voices::new();
+    let (audio, text) = awb();
+    let (audio, text) = (audio.as_str(), text.as_str());
+    let add = |name: &str, audio: &str, text: &str| {
+        voices.refused(&["voice", "add", name, "--audio", audio, "--text", text])
+    };
+    for name in ["", "..", ".a", "a/b", "../a", "a b", "ä", &"x".repeat(65)] {
+        assert!(add(name, audio, "x").contains("cannot name a voice"), "{name}");
+        assert!(voices.refused(&["voice", "rm", name]).contains("cannot name"), "{name}");
+    }
+    assert!(add("a", audio, " ").contains("transcript is empty"));
+    assert!(add("a", audio, &"x".repeat(1001)).contains("1000 characters"));
+    assert!(add("a", "/nowhere.wav", "x").contains("/nowhere.wav"));
+    assert!(add("a", "Cargo.toml", "x").contains("format is not known"));
+    let long = ["voice", "add", "a", "--audio", audio, "--text-file", "/dev/zero"];
+    assert!(voices.refused(&long).contains("characters"));
+    assert!(!voices.path("").exists());
+
+    assert!(voices.refused(&["voice", "rm", "awb"]).contains("comes with the model"));
+    for args in [
+        &["voice"][..],
+        &["voice", "add", "a", "--audio", audio],
+        &["voice", "add", "a", "--text", "x"],
+        &["voice", "add", "a", "--audio", audio, "--text", "x", "--text-file", text],
+        &["voice", "rm"],
+    ] {
+        assert_eq!(voices.run(args).0, Some(2), "{args:?}");
+    }
+}
+
+#[test]
+fn a_voice_is_replaced_only_by_force() {
+    let voices = Voices::new();
+    voices.add("a", &[]);
+    let (audio, _) = awb();
+    let again = ["voice", "add", "a", "--audio", &audio, "--text", "Another."];
+    assert!(voices.refused(&again).contains("--force"));
+    voices.done(&[&again[..], &["--force"]].concat());
+    assert_eq!(std::fs::read_to_string(voices.path("a/text.txt")).expect("text"), "Another.\n");
+    assert_eq!(std::fs::read_dir(voices.path("")).expect("a folder").count(), 1);
+}
+
+/// Whatever happened to what was computed, the recording still speaks, and what was computed is
+/// there again afterwards.
+#[test]
+fn damaged_and_outdated_tensors_are_made_anew() {
+    let voices = Voices::new();
+    voices.add("a", &[]);
+    let (spoken, _) = voices.say("a");
+    let file = voices.path("a/voice.safetensors");
+    let sound = std::fs::read(&file).expect("a file");
+    // The header's keys have no order.
+    let parts = |file: &[u8]| {
+        let header = 8 + usize::from(file[0]) + 256 * usize::from(file[1]);
+        let json: serde_json::Value = serde_json::from_slice(&file[8..header]).expect("JSON");
+        (json, file[header..].to_vec())
+    };
+    let at = |words: &[u8]| sound.windows(words.len()).position(|w| w == words).expect("words");
+    let mut old_format = sound.clone();
+    let format = at(b"\"format\":\"") + 10;
+    old_format[format] = b'0';
+    let mut other_model = sound.clone();
+    let model = at(b"\"model\":\"") + 9;
+    other_model[model] ^= 1;
+    let mut no_number = sound.clone();
+    no_number.truncate(sound.len() - 4);
+    no_number.extend(f32::NAN.to_le_bytes());
+    let half = sound[..sound.len() / 2].to_vec();
+    let absurd = [&u64::MAX.to_le_bytes()[..], b"{}"].concat();
+    for (what, bytes) in [
+        ("old format", old_format),
+        ("other model", other_model),
+        ("no number", no_number),
+        ("half", half),
+        ("absurd", absurd),
+        ("empty", Vec::new()),
+    ] {
+        std::fs::write(&file, bytes).expect("written");
+        assert!(voices.say("a").0 == spoken, "{what}");
+        let renewed = std::fs::read(&file).expect("a file");
+        assert_eq!(parts(&renewed), parts(&sound), "{what}");
+    }
+    std::fs::write(voices.path("a/audio.wav"), "no sound").expect("written");
+    assert!(voices.refused(&["say", "hi", "--voice", "a"]).contains("audio.wav"));
+    assert!(voices.done(&["voice", "list"]).contains("cannot be used"));
+}
+
 #[test]
 fn a_port_that_is_taken_is_an_error() {
     let first = Server::start_cold(&[]);

@@ -9,6 +9,7 @@ mod say;
 mod serve;
 mod setup;
 mod tokens;
+mod voice;
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -39,6 +40,9 @@ enum Command {
     Check(check::CheckArgs),
     /// Print the speech tokens of a recording
     Tokens(tokens::TokensArgs),
+    /// Register voices, list and remove them
+    #[command(subcommand)]
+    Voice(voice::VoiceCommand),
     /// Measure first packet, speed and memory on this machine
     Bench(bench::BenchArgs),
 }
@@ -67,6 +71,7 @@ pub fn main() -> ExitCode {
         Command::Say(args) => say::run(args),
         Command::Check(args) => check::run(args),
         Command::Tokens(args) => tokens::run(args),
+        Command::Voice(command) => voice::run(command),
         Command::Bench(args) => bench::run(args),
     };
     match result {

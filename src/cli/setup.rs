@@ -3,7 +3,7 @@
 use super::{Failure, ModelArgs};
 use crate::audio::{self, Clip};
 use crate::config::Config;
-use crate::engine::{self, EngineHandle, EngineSettings, Registry};
+use crate::engine::{self, EngineHandle, EngineSettings, Registry, Store};
 use crate::model::cosyvoice2::{CosyVoice2, ModelConfig, ModelError};
 use crate::model::device;
 use serde_json::{Value, json};
@@ -57,14 +57,15 @@ fn bundled_dir() -> Option<PathBuf> {
 }
 
 /// Registered voices: the prompts of the model directory, or else those of the bundled voice
-/// (a prompt is a recording; any model can speak with it).
-pub fn registry(model_dir: &Path) -> Result<Registry, Failure> {
+/// (a prompt is a recording; any model can speak with it), and those of the store.
+pub fn registry(model_dir: &Path, config: &Config) -> Result<Registry, Failure> {
     let own = model_dir.join("prompts");
     let dir = if own.is_dir() { Some(own) } else { bundled_dir().map(|dir| dir.join("prompts")) };
-    Ok(match dir {
+    let bundled = match dir {
         Some(dir) => Registry::from_dir(&dir)?,
         None => Registry::default(),
-    })
+    };
+    Ok(bundled.with_store(Store::new(&config.storage.voices_dir)))
 }
 
 /// A recording of a voice from a file of at most `limits.max_file_size`.
@@ -92,7 +93,7 @@ pub fn start_engine(
     let settings = EngineSettings {
         engine: config.engine.clone(),
         limits: config.limits.clone(),
-        registry: registry(&dir)?,
+        registry: registry(&dir, config)?,
         sample_rate: u32::try_from(sample_rate)?,
     };
     Ok(engine::start(settings, move || CosyVoice2::load(&dir, &device))?)

@@ -1,6 +1,6 @@
 //! What callers hold: the way into the engine, and one session's two ends.
 
-use super::EngineError;
+use super::{EngineError, Registry};
 use crate::audio::Clip;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -130,11 +130,11 @@ pub(super) struct Shared {
     step_began: AtomicU64,
     model_name: String,
     sample_rate: u32,
-    voices: Vec<String>,
+    registry: Registry,
 }
 
 impl Shared {
-    pub fn new(model_name: &str, sample_rate: u32, voices: Vec<String>) -> Self {
+    pub fn new(model_name: &str, sample_rate: u32, registry: Registry) -> Self {
         Self {
             started: Instant::now(),
             ready: AtomicBool::new(false),
@@ -144,7 +144,7 @@ impl Shared {
             step_began: AtomicU64::new(0),
             model_name: model_name.into(),
             sample_rate,
-            voices,
+            registry,
         }
     }
 
@@ -233,7 +233,7 @@ impl EngineHandle {
             stalled_for,
             model_name: shared.model_name.clone(),
             sample_rate: shared.sample_rate,
-            voices: shared.voices.clone(),
+            voices: shared.registry.names(),
         }
     }
 

@@ -21,4 +21,7 @@ pub use handle::{
 };
 pub use silent::start_silent;
 pub use thread::{EngineSettings, start};
-pub use voices::{DEFAULT_VOICE, Prompt, PromptError, Registry};
+pub use voices::{
+    DEFAULT_VOICE, NameError, Prompt, PromptError, Recording, Registry, Store, StoreError,
+    VoiceName,
+};

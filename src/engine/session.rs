@@ -6,7 +6,7 @@ use super::handle::Submission;
 use super::playback::Playback;
 use super::schedule::{Need, Urgency};
 use super::thread::{EngineSettings, remaining};
-use super::voices::{DEFAULT_VOICE, Prompt, VoiceKey};
+use super::voices::{DEFAULT_VOICE, Found, VoiceKey};
 use super::{AudioEvent, EngineError, SpeakRequest, Summary, TextEvent, TextInput, VoiceSource};
 use crate::model::cosyvoice2::{
     CosyVoice2, Generation, GenerationOptions, Next, Slots, Voice, WaveShape,
@@ -43,7 +43,7 @@ enum SessionVoice {
     /// To be looked up.
     Asked,
     /// To be made.
-    Wanted(VoiceKey, Prompt),
+    Wanted(VoiceKey, Found),
     Ready(Arc<Voice>),
 }
 
@@ -151,17 +151,17 @@ impl SessionState {
         matches!(self.voice, SessionVoice::Asked).then_some(&self.request.voice)
     }
 
-    /// The voice it waits for, to be made from the prompt.
-    pub fn wants_voice(&self) -> Option<(&VoiceKey, &Prompt)> {
+    /// The voice it waits for, to be made of what was found.
+    pub fn wants_voice(&self) -> Option<(&VoiceKey, &Found)> {
         match &self.voice {
-            SessionVoice::Wanted(key, prompt) => Some((key, prompt)),
+            SessionVoice::Wanted(key, found) => Some((key, found)),
             _ => None,
         }
     }
 
     /// The voice is not there and will be made.
-    pub fn wait_for_voice(&mut self, key: VoiceKey, prompt: Prompt) {
-        self.voice = SessionVoice::Wanted(key, prompt);
+    pub fn wait_for_voice(&mut self, key: VoiceKey, found: Found) {
+        self.voice = SessionVoice::Wanted(key, found);
     }
 
     /// The voice is there.

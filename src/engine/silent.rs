@@ -1,7 +1,8 @@
 //! An engine that emits silence on a clock, to measure and test the server alone.
 
 use super::handle::{Shared, Submission};
-use super::{AudioEvent, EngineHandle, Summary, TextEvent, TextInput};
+use super::{AudioEvent, DEFAULT_VOICE, EngineHandle, Prompt, Summary, TextEvent, TextInput};
+use crate::audio::Clip;
 use crate::config::EngineConfig;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,7 +13,10 @@ const HOP: Duration = Duration::from_millis(20);
 
 /// Starts it on the current tokio runtime. Every character of text lasts 20 ms.
 pub fn start_silent(config: &EngineConfig) -> EngineHandle {
-    let shared = Arc::new(Shared::new("CosyVoice2", SAMPLE_RATE, vec!["default".into()]));
+    let silence = Clip { samples: Vec::new(), rate: SAMPLE_RATE };
+    let voice = (DEFAULT_VOICE.to_owned(), Prompt::new(Arc::new(silence), ""));
+    let registry = [voice].into_iter().collect();
+    let shared = Arc::new(Shared::new("CosyVoice2", SAMPLE_RATE, registry));
     shared.ready.store(true, Ordering::Release);
     let (handle, mut incoming) = EngineHandle::new(
         shared.clone(),

@@ -5,12 +5,10 @@ use super::handle::{Shared, Submission};
 use super::meter::Meter;
 use super::schedule::{Batching, Candidate, Plan, plan};
 use super::session::{Context, Progress, SessionState, failed};
-use super::voices::{Registry, VoiceCache, VoiceKey};
+use super::voices::{Making, Registry, VoiceCache, VoiceKey};
 use super::{EngineError, EngineHandle};
 use crate::config::{EngineConfig, LimitsConfig};
-use crate::model::cosyvoice2::{
-    CosyVoice2, Generation, ModelError, Next, Slots, VoiceWork, WaveShape,
-};
+use crate::model::cosyvoice2::{CosyVoice2, Generation, ModelError, Next, Slots, Voice, WaveShape};
 use crate::telemetry::metrics::{self, Stage};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -44,7 +42,7 @@ pub fn start(
     load: impl FnOnce() -> Result<CosyVoice2, ModelError> + Send + 'static,
 ) -> std::io::Result<(EngineHandle, oneshot::Receiver<Result<(), ModelError>>)> {
     let shared =
-        Arc::new(Shared::new(CosyVoice2::NAME, settings.sample_rate, settings.registry.names()));
+        Arc::new(Shared::new(CosyVoice2::NAME, settings.sample_rate, settings.registry.clone()));
     let (handle, incoming) = EngineHandle::new(
         shared.clone(),
         settings.engine.max_sessions + settings.engine.queue,
@@ -66,7 +64,7 @@ pub fn start(
         };
         let batching = if model.is_on_cpu() { Batching::cpu(threads) } else { Batching::gpu() };
         let mut engine = Engine {
-            voices: VoiceCache::new(64),
+            voices: VoiceCache::new(settings.engine.voice_cache_mib << 20),
             slots: Slots::new(settings.engine.max_sessions),
             model,
             settings,
@@ -74,7 +72,7 @@ pub fn start(
             incoming,
             waiting: VecDeque::new(),
             sessions: Vec::new(),
-            making: Vec::new(),
+            in_work: Vec::new(),
             meter: Meter::default(),
             batching,
             typical_bytes: 0,
@@ -101,16 +99,16 @@ fn compute_threads(asked: usize) -> usize {
     rayon::current_num_threads()
 }
 
-/// A voice on its way from its prompt.
-struct Making {
+/// A voice being made, and the time that it has taken.
+struct InWork {
     key: VoiceKey,
-    work: VoiceWork,
+    making: Making,
     spent: Duration,
 }
 
 struct Engine {
     model: CosyVoice2,
-    voices: VoiceCache,
+    voices: VoiceCache<Voice>,
     slots: Slots,
     settings: EngineSettings,
     shared: Arc<Shared>,
@@ -119,7 +117,7 @@ struct Engine {
     waiting: VecDeque<Submission>,
     sessions: Vec<SessionState>,
     /// One for all sessions that want the same; at most one per session.
-    making: Vec<Making>,
+    in_work: Vec<InWork>,
     meter: Meter,
     batching: Batching,
     /// Most memory that a session has taken.
@@ -238,7 +236,7 @@ impl Engine {
         let wanted = |key: &VoiceKey| {
             sessions.iter().any(|s| s.wants_voice().is_some_and(|(wanted, _)| wanted == key))
         };
-        self.making.retain(|making| wanted(&making.key));
+        self.in_work.retain(|work| wanted(&work.key));
     }
 
     /// Does the most urgent step of work. False when there is none.
@@ -286,19 +284,19 @@ impl Engine {
         for session in &mut self.sessions {
             let Some(source) = session.asks_for_voice() else { continue };
             asked = true;
-            let prompt = match self.settings.registry.resolve(source) {
-                Ok(prompt) => prompt,
+            let found = match self.settings.registry.resolve(source) {
+                Ok(found) => found,
                 Err(error) => {
                     session.fail(error);
                     continue;
                 }
             };
-            let key = self.voices.key(&prompt);
+            let key = found.key(self.model.fingerprint());
             let voice = self.voices.get(&key);
             metrics::voice_cache(voice.is_some());
             match voice {
                 Some(voice) => session.begin(voice, &self.model),
-                None => session.wait_for_voice(key, prompt),
+                None => session.wait_for_voice(key, found),
             }
         }
         asked
@@ -307,43 +305,40 @@ impl Engine {
     /// One step of making a voice, for all sessions that want it.
     fn advance_voice(&mut self, index: usize) {
         let Some(session) = self.sessions.get(index) else { return };
-        let Some((key, prompt)) = session.wants_voice() else { return };
-        let (key, model) = (*key, &self.model);
+        let Some((key, found)) = session.wants_voice() else { return };
+        let (key, model, registry) = (*key, &self.model, &self.settings.registry);
         let began = Instant::now();
-        let (making, first_hop) = (&mut self.making, self.settings.engine.first_hop);
+        let (in_work, first_hop) = (&mut self.in_work, self.settings.engine.first_hop);
         let result = guarded(|| {
-            let position = match making.iter().position(|making| making.key == key) {
+            let position = match in_work.iter().position(|work| work.key == key) {
                 Some(position) => position,
                 None => {
-                    let work = model.begin_voice(&prompt.audio, &prompt.text, first_hop)?;
-                    making.push(Making { key, work, spent: Duration::ZERO });
-                    making.len() - 1
+                    let making = registry.begin(found, model, first_hop)?;
+                    in_work.push(InWork { key, making, spent: Duration::ZERO });
+                    in_work.len() - 1
                 }
             };
-            let making = &mut making[position];
-            let voice = making.work.step(model);
-            making.spent += began.elapsed();
-            voice.map(|voice| voice.map(|voice| (voice, making.spent)))
+            let work = &mut in_work[position];
+            let voice = work.making.step(model).map_err(failed)?;
+            work.spent += began.elapsed();
+            Ok(voice.map(|voice| (voice, work.spent)))
         });
         let wanting = self
             .sessions
             .iter_mut()
             .filter(|s| s.wants_voice().is_some_and(|(wanted, _)| *wanted == key));
-        match result {
-            Ok(Ok(None)) => return,
-            Ok(Ok(Some((voice, spent)))) => {
+        match result.and_then(|result| result) {
+            Ok(None) => return,
+            Ok(Some((voice, spent))) => {
                 metrics::stage(Stage::Voice, spent, 1);
-                let voice = Arc::new(voice);
+                let (bytes, voice) = (voice.bytes(), Arc::new(voice));
                 wanting.for_each(|session| session.begin(voice.clone(), &self.model));
-                self.voices.insert(key, voice);
-            }
-            Ok(Err(error)) => {
-                let error = failed(error);
-                wanting.for_each(|session| session.fail(error.clone()));
+                self.voices.insert(key, voice, bytes);
+                metrics::cache_bytes("voices", self.voices.bytes());
             }
             Err(error) => wanting.for_each(|session| session.fail(error.clone())),
         }
-        self.making.retain(|making| making.key != key);
+        self.in_work.retain(|work| work.key != key);
     }
 
     /// A part of one session's prompt through the language model.

@@ -165,16 +165,17 @@ fn tensors_that_cannot_be_a_voice_are_refused() {
         VoiceWork::from_tensors(&model, tensors, 10).err().map(|e| e.to_string())
     };
     assert_eq!(refused(&|_| {}), None);
-    let cases: [(&dyn Fn(&mut VoiceTensors), &str); 6] = [
-        (&|t| t.text[0] = 1 << 30, "text token"),
-        (&|t| t.speech[0] = 6561, "speech token"),
-        (&|t| t.speech.truncate(3), "values of mel"),
-        (&|t| t.mel.push(0.0), "values of mel"),
-        (&|t| t.embedding.clear(), "speaker embedding"),
-        (&|t| t.mel[5] = f32::NAN, "not a number"),
+    type Change = fn(&mut VoiceTensors);
+    let cases: [(Change, &str); 6] = [
+        (|t| t.text[0] = 1 << 30, "text token"),
+        (|t| t.speech[0] = 6561, "speech token"),
+        (|t| t.speech.truncate(3), "values of mel"),
+        (|t| t.mel.push(0.0), "values of mel"),
+        (|t| t.embedding.clear(), "speaker embedding"),
+        (|t| t.mel[5] = f32::NAN, "not a number"),
     ];
     for (change, words) in cases {
-        let error = refused(change).unwrap_or_default();
+        let error = refused(&change).unwrap_or_default();
         assert!(error.contains(words), "{words}: {error}");
     }
 }

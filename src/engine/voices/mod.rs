@@ -1,0 +1,15 @@
+//! Voices: which there are, where they are kept, and which are ready to be used again.
+
+mod cache;
+mod making;
+mod name;
+mod prompt;
+mod registry;
+mod store;
+
+pub use cache::VoiceCache;
+pub use making::Making;
+pub use name::{NameError, VoiceName};
+pub use prompt::{Prompt, VoiceKey};
+pub use registry::{DEFAULT_VOICE, Found, PromptError, Registry};
+pub use store::{Recording, Store, StoreError};
