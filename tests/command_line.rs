@@ -4,6 +4,7 @@
 #[allow(dead_code, reason = "these tests need little of it")]
 mod server;
 
+use serde_json::Value;
 use server::Server;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -63,6 +64,14 @@ fn wrong_usage_is_two() {
         &["serve", "--port", "70000"],
         &["serve", "--device", "tpu"],
         &["check"],
+        &["bench", "--sessions", "0"],
+        &["bench", "--sessions", "1,x"],
+        &["bench", "--sessions", "1", "--rate", "2"],
+        &["bench", "--rate", "-1"],
+        &["bench", "--pace", "slow"],
+        &["bench", "--token-rate", "5"],
+        &["bench", "--hops", "--new-voice"],
+        &["bench", "--server-only", "--bistream"],
     ] {
         assert_eq!(mynah(args).status.code(), Some(2), "{args:?}");
     }
@@ -84,6 +93,10 @@ fn failures_are_one_line_that_says_what() {
         (&["serve", "--log", "shout"], "shout"),
         (&["serve", "--rate-limit", "often"], "limits.rate_limit"),
         (&["serve", "--idle-timeout", "0"], "limits.idle_timeout"),
+        (&["bench", "--model-dir", "/nowhere"], "does not exist"),
+        (&["bench", "--duration", "3"], "--duration"),
+        (&["bench", "--compare", "/nowhere.json"], "/nowhere.json"),
+        (&["bench", "--compare", "Cargo.toml"], "Cargo.toml"),
     ] {
         let error = refused(args);
         assert!(error.contains(words), "{args:?}: {error}");
@@ -341,4 +354,135 @@ fn sigterm_while_loading_ends_at_once() {
     let mut server = Server::start_cold(&[]);
     server.terminate();
     assert_eq!(server.exit_code(Duration::from_secs(3)), Some(0));
+}
+
+/// Runs `mynah bench --json` with `args` and returns what it printed, the text and the object.
+#[track_caller]
+fn measured(args: &[&str]) -> (String, Value) {
+    let output = mynah(&[&["bench", "--json"], args].concat());
+    let (text, error) = (String::from_utf8(output.stdout), String::from_utf8(output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{args:?}: {error:?}");
+    let text = text.expect("text");
+    assert_eq!(text.lines().count(), 1, "one object and nothing else: {text}");
+    let report = serde_json::from_str(&text).expect("JSON");
+    (text, report)
+}
+
+#[track_caller]
+fn number(value: &Value, path: &str) -> f64 {
+    let found = value.pointer(path).and_then(Value::as_f64);
+    found.unwrap_or_else(|| panic!("no number {path} in {value}"))
+}
+
+/// Whoever keeps the output of each release reads the same keys from all of them.
+#[test]
+fn a_measurement_has_all_its_keys_and_can_be_compared() {
+    let args = ["--sessions", "1,2", "-n", "1"];
+    let (text, report) = measured(&args);
+    let keys = report.as_object().expect("an object").keys().map(String::as_str);
+    assert_eq!(
+        keys.collect::<std::collections::BTreeSet<_>>(),
+        [
+            "version",
+            "commit",
+            "machine",
+            "precision",
+            "model",
+            "text",
+            "token_rate",
+            "voice",
+            "pace",
+            "warm",
+            "load_seconds",
+            "cold_first_packet_ms",
+            "runs",
+            "hops",
+            "server_only",
+            "compare",
+        ]
+        .into()
+    );
+    assert_eq!(report["model"], "mynah-mini");
+    assert!(number(&report, "/machine/cores") >= 1.0);
+    let runs = report["runs"].as_array().expect("runs");
+    for (run, sessions) in runs.iter().zip([1.0, 2.0]) {
+        assert_eq!(number(run, "/sessions"), sessions);
+        assert_eq!(number(run, "/utterances"), sessions);
+        for spread in ["first_packet_ms", "packet_gap_ms", "queued_ms"] {
+            let part = |part: &str| number(run, &format!("/{spread}/{part}"));
+            let parts = [part("p50"), part("p95"), part("p99"), part("max")];
+            assert!(parts[0] >= 0.0 && parts.is_sorted(), "{spread}: {parts:?}");
+        }
+        // A sentence takes some seconds to say.
+        let audio = number(run, "/audio_seconds") / sessions;
+        assert!((0.5..15.0).contains(&audio), "{audio} s");
+        let speed = number(run, "/audio_seconds") / number(run, "/seconds");
+        assert!((number(run, "/audio_seconds_per_second") / speed - 1.0).abs() < 0.01);
+        assert!(number(run, "/first_packet_ms/max") < number(run, "/seconds") * 1e3);
+        assert!((0.0..=1.0).contains(&number(run, "/underruns/share")));
+        assert!(number(run, "/resident_mib/peak") >= number(run, "/resident_mib/before"));
+        for stage in ["llm_step", "prefill", "flow_hop", "vocoder_hop", "voice"] {
+            assert!(number(run, &format!("/stages/{stage}/seconds")) >= 0.0);
+        }
+        for key in ["rtf", "underruns/smallest_margin_ms", "cache_mib/sessions", "refused"] {
+            number(run, &format!("/{key}"));
+        }
+        assert_eq!(run["first_packet_after_text_ms"], Value::Null);
+    }
+    assert_eq!(runs.len(), 2);
+
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), text).expect("written");
+    let name = file.path().to_str().expect("a name");
+    let (_, again) = measured(&["--sessions", "2", "-n", "1", "--compare", name]);
+    let figures = again["compare"]["figures"].as_array().expect("figures");
+    let of = |figure: &str| figures.iter().find(|f| f["figure"] == figure);
+    let first = of("first_packet_ms.p50").expect("the figure that matters most");
+    assert_eq!(first["run"], "2 sessions");
+    assert_eq!(first["old"], runs[1]["first_packet_ms"]["p50"]);
+    assert_eq!(first["new"], again["runs"][0]["first_packet_ms"]["p50"]);
+    let ratio = number(first, "/new") / number(first, "/old");
+    assert!((number(first, "/ratio") - ratio).abs() < 1e-3);
+    assert_eq!(again["compare"]["differs"], serde_json::json!([]));
+    assert!(figures.iter().all(|figure| figure["run"] == "2 sessions"));
+}
+
+/// A player that listens to the end, a text that comes word by word, and a voice nobody knows.
+#[test]
+fn a_measurement_in_real_time_lasts_as_long_as_the_speech() {
+    let args = ["--sessions", "1", "-n", "2", "--bistream", "--token-rate", "20", "--new-voice"];
+    let (_, report) = measured(&[&args[..], &["--pace", "realtime"]].concat());
+    assert_eq!(report["text"], "bistream");
+    assert_eq!(report["voice"], "new");
+    let run = &report["runs"][0];
+    assert!(number(run, "/seconds") > number(run, "/audio_seconds"));
+    // The text of eight words or so is complete after 0.3 s, later than its first word.
+    let after = number(run, "/first_packet_after_text_ms/p50");
+    assert!(after < number(run, "/first_packet_ms/p50") - 200.0);
+}
+
+#[test]
+fn an_open_loop_and_the_server_alone_are_measured() {
+    let (_, report) = measured(&["--rate", "2", "--duration", "2"]);
+    let run = &report["runs"][0];
+    assert_eq!((&run["sessions"], number(run, "/rate")), (&Value::Null, 2.0));
+    assert!(number(run, "/utterances") + number(run, "/refused") >= 1.0);
+    let (_, report) = measured(&["--server-only", "--sessions", "4", "--duration", "0.5"]);
+    assert_eq!(report["runs"], serde_json::json!([]));
+    assert_eq!(report["model"], Value::Null);
+    let server = &report["server_only"];
+    assert_eq!(number(server, "/sessions"), 4.0);
+    assert!(number(server, "/packets") > 4.0 * 25.0);
+    assert!(number(server, "/delivery_ms/p50") <= number(server, "/lateness_ms/p50"));
+}
+
+/// People get tables that name what was measured.
+#[test]
+fn tables_name_machine_precision_and_sessions() {
+    let output = mynah(&["bench", "--sessions", "1", "-n", "1"]);
+    let text = String::from_utf8(output.stdout).expect("text");
+    for words in ["cores, device cpu", "mynah-mini, f32, warm", "1 session", "first packet p50, ms"]
+    {
+        assert!(text.contains(words), "no {words:?} in {text}");
+    }
 }

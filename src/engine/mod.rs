@@ -19,7 +19,7 @@ pub use handle::{
     AudioEvent, EngineHandle, EngineStatus, Session, SpeakRequest, Summary, TextEvent, TextInput,
     VoiceSource,
 };
-pub use silent::start_silent;
+pub use silent::{OnTick, Tick, start_silent, start_silent_observed};
 pub use thread::{EngineSettings, start};
 pub use voices::{
     DEFAULT_VOICE, NameError, Prompt, PromptError, Recording, Registry, Store, StoreError,

@@ -11,8 +11,26 @@ use std::time::{Duration, Instant};
 const SAMPLE_RATE: u32 = 24_000;
 const HOP: Duration = Duration::from_millis(20);
 
+/// One packet that the silent engine hands over.
+#[derive(Debug, Clone, Copy)]
+pub struct Tick<'a> {
+    /// The request's id.
+    pub id: &'a str,
+    /// When the clock said that the packet was to leave, and when it left.
+    pub due: Instant,
+    pub sent: Instant,
+}
+
+/// Told of every packet, just before it goes.
+pub type OnTick = Arc<dyn Fn(Tick) + Send + Sync>;
+
 /// Starts it on the current tokio runtime. Every character of text lasts 20 ms.
 pub fn start_silent(config: &EngineConfig) -> EngineHandle {
+    start_silent_observed(config, Arc::new(|_| {}))
+}
+
+/// Likewise, with somebody who looks at the clock.
+pub fn start_silent_observed(config: &EngineConfig, on_tick: OnTick) -> EngineHandle {
     let silence = Clip { samples: Vec::new(), rate: SAMPLE_RATE };
     let voice = (DEFAULT_VOICE.to_owned(), Prompt::new(Arc::new(silence), ""));
     let registry = [voice].into_iter().collect();
@@ -29,9 +47,9 @@ pub fn start_silent(config: &EngineConfig) -> EngineHandle {
             let Ok(permit) = slots.clone().acquire_owned().await else { return };
             shared.queued.fetch_sub(1, Ordering::AcqRel);
             shared.active.fetch_add(1, Ordering::AcqRel);
-            let shared = shared.clone();
+            let (shared, on_tick) = (shared.clone(), on_tick.clone());
             tokio::spawn(async move {
-                hush(submission).await;
+                hush(submission, &on_tick).await;
                 shared.active.fetch_sub(1, Ordering::AcqRel);
                 drop(permit);
             });
@@ -41,7 +59,7 @@ pub fn start_silent(config: &EngineConfig) -> EngineHandle {
 }
 
 /// One session. Ends early when its client is gone.
-async fn hush(mut submission: Submission) {
+async fn hush(mut submission: Submission, on_tick: &OnTick) {
     let start = Instant::now();
     let mut summary = Summary::default();
     let queued = submission.submitted.elapsed();
@@ -51,6 +69,7 @@ async fn hush(mut submission: Submission) {
         TextInput::Stream => 0,
     };
     let mut open = matches!(submission.request.text, TextInput::Stream);
+    let mut due = Instant::now();
     while pending > 0 || open {
         if pending == 0 {
             match submission.text.recv().await {
@@ -60,11 +79,16 @@ async fn hush(mut submission: Submission) {
             }
             continue;
         }
-        tokio::time::sleep(HOP).await;
+        // Counted from tick to tick, not from waking to waking, so that the clock does not drift;
+        // anew after a pause.
+        let now = Instant::now();
+        due = if now > due + HOP { now } else { due } + HOP;
+        tokio::time::sleep_until(due.into()).await;
         pending -= 1;
         summary.first_packet.get_or_insert(start.elapsed());
         summary.audio_seconds += HOP.as_secs_f64();
         let samples = vec![0.0; SAMPLE_RATE as usize / 50];
+        on_tick(Tick { id: &submission.request.id, due, sent: Instant::now() });
         if submission.events.send(AudioEvent::Audio(samples)).await.is_err() {
             return;
         }
