@@ -1,3 +1,4 @@
+use super::kernels::Sequence;
 use burn::tensor::{Device, Tensor};
 
 /// The cache has no room for that many more positions.
@@ -119,6 +120,13 @@ impl KvCache {
         k.inplace(|k| k.slice_assign([0..1, 0..heads, 0..dim, start..end], keys));
         v.inplace(|v| v.slice_assign([0..1, 0..heads, start..end, 0..dim], values));
         (k.clone().narrow(3, 0, end), v.clone().narrow(2, 0, end))
+    }
+
+    /// One layer, for one more position, which the caller has checked the room for. It counts as
+    /// filled only after [`advance`](Self::advance).
+    pub(crate) fn sequence(&mut self, layer: usize) -> Sequence<'_> {
+        let Layer { keys, values } = &mut self.layers[layer];
+        Sequence { keys, values, len: self.len }
     }
 
     pub(crate) fn advance(&mut self, n: usize) {
