@@ -52,6 +52,31 @@ pub(crate) fn rotate(
     Some(Tensor::from_primitive::<Flex>(x))
 }
 
+/// Seen as `rows` rows each, copies the first `count` elements of every row of `from` over those of
+/// `to`, in its memory. Tells whether it could.
+pub(crate) fn copy_row_starts(
+    to: &mut Tensor<4>,
+    from: &Tensor<4>,
+    rows: usize,
+    count: usize,
+) -> bool {
+    if rows == 0 || !is_ours(to) || !is_ours(from) {
+        return false;
+    }
+    let from = into_flex(from.clone());
+    let from: &[f32] = from.storage();
+    to.inplace(|t| {
+        let mut t = into_flex(t);
+        let values = t.storage_mut::<f32>();
+        let width = (values.len() / rows).max(1);
+        for (to, from) in values.chunks_mut(width).zip(from.chunks((from.len() / rows).max(1))) {
+            to[..count].copy_from_slice(&from[..count]);
+        }
+        Tensor::from_primitive::<Flex>(t)
+    });
+    true
+}
+
 vectorised!(normalise, normalise_body(x: &mut [f32], weight: &[f32], eps: f32));
 vectorised!(gate, gate_body(gate_up: &[f32], inner: usize, gated: &mut [f32]));
 vectorised!(turn, turn_body(x: &mut [f32], shape: [usize; 3], cos: &[f32], sin: &[f32]));

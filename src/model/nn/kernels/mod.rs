@@ -14,7 +14,7 @@ mod tile;
 
 pub(crate) use conv1d::{Packed, Window};
 pub(crate) use decode_attention::{Sequence, decode_attention};
-pub(crate) use decoder::{gated_silu, rms_norm, rotate};
+pub(crate) use decoder::{copy_row_starts, gated_silu, rms_norm, rotate};
 pub(crate) use sine::add_tone;
 pub use skinny::Precision;
 pub(crate) use skinny::SkinnyMatrix;
