@@ -8,6 +8,7 @@ use mynah::engine::{
 };
 use mynah::model::cosyvoice2::CosyVoice2;
 use mynah::model::device;
+use mynah::model::nn::Precision;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,8 +31,8 @@ fn start_with(engine: EngineConfig, limits: LimitsConfig) -> EngineHandle {
         sample_rate: 24_000,
     };
     let device = device::by_name("cpu").expect("the CPU");
-    let (handle, loaded) =
-        engine::start(settings, move || CosyVoice2::load(&dir, &device)).expect("a thread");
+    let load = move || CosyVoice2::load(&dir, &device, Precision::F32);
+    let (handle, loaded) = engine::start(settings, load).expect("a thread");
     loaded.blocking_recv().expect("an answer").expect("the bundled model");
     handle
 }

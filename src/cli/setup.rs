@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::engine::{self, EngineHandle, EngineSettings, Registry, Store};
 use crate::model::cosyvoice2::{CosyVoice2, ModelConfig, ModelError};
 use crate::model::device;
+use crate::model::nn::Precision;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::Read;
@@ -83,6 +84,14 @@ pub fn recording(file: &Path, config: &Config) -> Result<Clip, Failure> {
     Ok(audio::decode_prompt(&bytes).map_err(|e| named(&e))?)
 }
 
+/// Numbers that the language model's weights are held in; the settings have been checked.
+pub fn precision(config: &Config) -> Precision {
+    match config.model.dtype.as_str() {
+        "f16" => Precision::F16,
+        _ => Precision::F32,
+    }
+}
+
 /// Starts the engine; the receiver tells when the model is loaded and warm.
 pub fn start_engine(
     config: &Config,
@@ -96,7 +105,8 @@ pub fn start_engine(
         registry: registry(&dir, config)?,
         sample_rate: u32::try_from(sample_rate)?,
     };
-    Ok(engine::start(settings, move || CosyVoice2::load(&dir, &device))?)
+    let precision = precision(config);
+    Ok(engine::start(settings, move || CosyVoice2::load(&dir, &device, precision))?)
 }
 
 /// Starts the engine and waits until it is ready.

@@ -19,7 +19,8 @@ pub fn run(args: TokensArgs) -> Result<(), Failure> {
     let config = setup::config(&args.model, json!({}))?;
     let clip = setup::recording(&args.file, &config)?;
     let device = device::by_name(&config.model.device)?;
-    let model = CosyVoice2::load(&setup::model_dir(&config)?, &device)?;
+    let dir = setup::model_dir(&config)?;
+    let model = CosyVoice2::load(&dir, &device, setup::precision(&config))?;
     let tokens: Vec<String> = model.speech_tokens(&clip).iter().map(u32::to_string).collect();
     println!("{}", tokens.join(" "));
     Ok(())

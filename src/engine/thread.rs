@@ -65,7 +65,7 @@ pub fn start(
         let batching = if model.is_on_cpu() { Batching::cpu(threads) } else { Batching::gpu() };
         let mut engine = Engine {
             voices: VoiceCache::new(settings.engine.voice_cache_mib << 20),
-            slots: Slots::new(settings.engine.max_sessions),
+            slots: model.slots(settings.engine.max_sessions),
             model,
             settings,
             shared,

@@ -9,7 +9,7 @@ use mynah::model::cosyvoice2::decode::{
 };
 use mynah::model::cosyvoice2::llm::{Llm, LlmInput};
 use mynah::model::cosyvoice2::sampling::Sampler;
-use mynah::model::nn::KvCache;
+use mynah::model::nn::{KvCache, Precision};
 use mynah::model::weights::Weights;
 use serde_json::{Value, json};
 
@@ -23,13 +23,17 @@ struct Case {
 }
 
 fn open(dir: &std::path::Path) -> Case {
+    open_as(dir, Precision::F32)
+}
+
+fn open_as(dir: &std::path::Path, precision: Precision) -> Case {
     let golden = Golden::open(dir);
     let config: LlmConfig = serde_json::from_value(golden.config.clone()).unwrap();
     let number = |name: &str| golden.config[name].as_u64().unwrap();
     let eos = number("speech_token_size") as u32;
     let weights = Weights::open(dir.join("weights.safetensors")).unwrap();
     let device = Device::flex();
-    let llm = Llm::load(&weights.scope(&device), &config, eos as usize).unwrap();
+    let llm = Llm::load_as(&weights.scope(&device), &config, eos as usize, precision).unwrap();
     assert!(weights.unused().iter().all(|name| name.ends_with("lm_head.weight")));
     let limits = LengthLimits {
         min_ratio: number("min_token_text_ratio") as f64,
@@ -105,6 +109,24 @@ fn golden_llm_greedy() {
         g.check("noprompt_lm_input", embedded.unsqueeze::<3>(), TOLERANCE);
         g.check_values("noprompt_step_logp", &run.logp, TOLERANCE);
         assert_eq!(run.tokens, g.ids("noprompt_greedy_tokens"));
+    }
+}
+
+/// The prompt's hidden states with half the bits of weights.
+#[test]
+fn golden_llm_f16() {
+    for dir in cases("llm") {
+        let case = open_as(&dir, Precision::F16);
+        let g = &case.golden;
+        let decoder = WholeDecoder::new(
+            case.eos,
+            case.limits,
+            &g.ids("prompt_text"),
+            &g.ids("text"),
+            &g.ids("prompt_speech_token"),
+        );
+        let run = greedy(&case, decoder, 1);
+        g.check("prefill_hidden", run.prompt_hidden.unsqueeze::<3>(), 1e-2);
     }
 }
 

@@ -14,6 +14,7 @@ use mynah::model::cosyvoice2::llm::Llm;
 use mynah::model::cosyvoice2::sampling::Sampler;
 use mynah::model::cosyvoice2::speech_tokenizer::SpeechTokenizer;
 use mynah::model::cosyvoice2::tokenizer::TextTokenizer;
+use mynah::model::nn::Precision;
 use mynah::model::weights::Weights;
 use std::path::{Path, PathBuf};
 
@@ -85,6 +86,30 @@ fn golden_mini_llm() {
         let bistream = BistreamDecoder::new(options, &prompt_text, &prompt_speech).unwrap();
         let tokens = greedy(&llm, eos, Decoder::Bistream(bistream), &text, limit);
         assert_eq!(tokens, want);
+    }
+}
+
+/// Weights in f16 draw the same tokens at first; how long is printed.
+#[test]
+fn golden_mini_llm_f16() {
+    for dir in cases("mini") {
+        let golden = Golden::open(&dir);
+        let config = config();
+        let weights = Weights::open(model_dir().join("llm.pt")).unwrap();
+        let device = Device::flex();
+        let scope = weights.scope(&device);
+        let size = config.speech_token_size;
+        let llm = Llm::load_as(&scope, &config.llm, size, Precision::F16).unwrap();
+        let eos = size as u32;
+        let (prompt_text, text) = (golden.ids("prompt_text_ids"), golden.ids("text_ids"));
+        let limits = LengthLimits::default();
+        let prompt_speech = golden.ids("prompt_token");
+        let whole = WholeDecoder::new(eos, limits, &prompt_text, &text, &prompt_speech);
+        let tokens = greedy(&llm, eos, Decoder::Whole(whole), &[], 60);
+        let want = golden.ids("greedy_token");
+        let equal = tokens.iter().zip(&want).take_while(|(got, want)| got == want).count();
+        println!("f16: {equal} greedy tokens of {} before the first that differs", want.len());
+        assert!(equal >= 5, "{equal}");
     }
 }
 

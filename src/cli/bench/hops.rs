@@ -6,7 +6,7 @@ use super::spread::round;
 use crate::cli::setup;
 use crate::config::Config;
 use crate::engine::{DEFAULT_VOICE, VoiceSource};
-use crate::model::cosyvoice2::{CosyVoice2, Generation, GenerationOptions, Step, Voice};
+use crate::model::cosyvoice2::{CosyVoice2, Generation, GenerationOptions, Next, Voice};
 use crate::model::device;
 use indicatif::ProgressBar;
 use serde::Serialize;
@@ -52,14 +52,21 @@ struct Hop {
 pub fn run(config: &Config, progress: &ProgressBar) -> Result<Hops, Failure> {
     let dir = setup::model_dir(config)?;
     let device = device::by_name(&config.model.device)?;
-    let prompt = setup::registry(&dir)?.resolve(&VoiceSource::Named(DEFAULT_VOICE.into()))?;
-    let model = CosyVoice2::load(&dir, &device)?;
-    let voice = Arc::new(model.voice(&prompt.audio, &prompt.text, config.engine.first_hop)?);
+    let registry = setup::registry(&dir, config)?;
+    let found = registry.resolve(&VoiceSource::Named(DEFAULT_VOICE.into()))?;
+    let model = CosyVoice2::load(&dir, &device, setup::precision(config))?;
+    let mut making = registry.begin(&found, &model, config.engine.first_hop)?;
+    let voice = loop {
+        if let Some(voice) = making.step(&model)? {
+            break Arc::new(voice);
+        }
+    };
     let most = SHOWN.into_iter().max().unwrap_or_default();
     // Warms up as well.
-    utterance(&model, &voice, 3, progress)?;
-    let runs: Result<Vec<_>, _> =
-        (0..REPEATS).map(|_| utterance(&model, &voice, most, progress)).collect();
+    utterance(&model, &voice, config.engine.first_hop, 3, progress)?;
+    let runs: Result<Vec<_>, _> = (0..REPEATS)
+        .map(|_| utterance(&model, &voice, config.engine.first_hop, most, progress))
+        .collect();
     let runs = runs?;
     let of = |part: fn(&Hop) -> f64| -> BTreeMap<usize, f64> {
         let median = |hop: usize| {
@@ -85,38 +92,55 @@ pub fn run(config: &Config, progress: &ProgressBar) -> Result<Hops, Failure> {
 fn utterance(
     model: &CosyVoice2,
     voice: &Arc<Voice>,
+    first_hop: usize,
     most: usize,
     progress: &ProgressBar,
 ) -> Result<Vec<Hop>, Failure> {
     let text = model.tokenizer().encode(TEXT);
-    let options =
-        GenerationOptions { seed: 7, streaming: true, speed: 1.0, max_text_tokens: MAX_TEXT };
-    let mut generation = Generation::streamed(model, voice, options)?;
+    let options = GenerationOptions {
+        seed: 7,
+        streaming: true,
+        speed: 1.0,
+        max_text_tokens: MAX_TEXT,
+        first_hop,
+        adaptive: false,
+    };
+    let mut generation = Generation::streamed(model, &mut model.slots(1), voice, options)?;
     let mut hops = Vec::with_capacity(most);
     let mut pushed = 0;
     let mut last = Instant::now();
     let mut last_processor = processor_time().unwrap_or_default();
+    let mut token_to_wave = 0.0;
+    let ms = |since: Instant| since.elapsed().as_secs_f64() * 1e3;
     while hops.len() < most {
-        let step = Instant::now();
-        match generation.step(model)? {
-            Step::Working => {}
-            Step::NeedText => {
+        match generation.next() {
+            Next::Prefill => generation.prefill(model)?,
+            Next::Token => {
+                for row in Generation::decode(model, &mut [&mut generation])? {
+                    row?;
+                }
+            }
+            Next::Text => {
                 pushed += text.len();
                 if pushed > MAX_TEXT {
                     return Err(format!("the text ended after {} hops", hops.len()).into());
                 }
                 generation.push_text(&text)?;
             }
-            Step::Audio(_) => {
-                let now = Instant::now();
-                let ms = |since: Instant| (now - since).as_secs_f64() * 1e3;
+            Next::Wave(_) => {
+                let step = Instant::now();
+                let sound = Generation::wave(model, &mut [&mut generation]).remove(0)?;
+                token_to_wave += ms(step);
+                if sound.is_empty() {
+                    continue;
+                }
                 let spent = processor_time().unwrap_or_default();
                 let processor = spent.saturating_sub(last_processor).as_secs_f64() * 1e3;
-                hops.push(Hop { cost: ms(last), token_to_wave: ms(step), processor });
-                (last, last_processor) = (now, spent);
+                hops.push(Hop { cost: ms(last), token_to_wave, processor });
+                (last, last_processor, token_to_wave) = (Instant::now(), spent, 0.0);
                 progress.inc(1);
             }
-            Step::Done => return Err(format!("the speech ended after {} hops", hops.len()).into()),
+            Next::Done => return Err(format!("the speech ended after {} hops", hops.len()).into()),
         }
     }
     Ok(hops)

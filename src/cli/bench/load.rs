@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn new_voices_differ_from_each_other() {
         let audio = Arc::new(Clip { samples: vec![0.0, 0.5, -0.5], rate: 16_000 });
-        let prompt = Prompt { audio, text: "x".into() };
+        let prompt = Prompt::new(audio, "x");
         let clips: Vec<Vec<f32>> = (0..9)
             .map(|number| match unheard(&prompt, number) {
                 VoiceSource::Prompt { audio, .. } => audio.samples.clone(),

@@ -18,7 +18,7 @@ mod stages;
 
 use super::{Failure, ModelArgs, setup};
 use crate::config::Config;
-use crate::engine::{DEFAULT_VOICE, VoiceSource};
+use crate::engine::DEFAULT_VOICE;
 use crate::telemetry::metrics;
 use clap::{Args, ValueEnum};
 use client::{Outcome, TextPace};
@@ -193,8 +193,10 @@ fn clients(
     let most = sessions.iter().copied().max().unwrap_or_default();
     config.engine.max_sessions = config.engine.max_sessions.max(most);
     let voices = if args.new_voice {
-        let registry = setup::registry(&setup::model_dir(&config)?)?;
-        Voices::New(registry.resolve(&VoiceSource::Named(DEFAULT_VOICE.into()))?)
+        let registry = setup::registry(&setup::model_dir(&config)?, &config)?;
+        let mut bundled = registry.bundled();
+        let default = bundled.find(|(name, _)| *name == DEFAULT_VOICE);
+        Voices::New(default.ok_or("the model has no prompts to make new voices of")?.1.clone())
     } else {
         Voices::Cached
     };

@@ -1,6 +1,7 @@
 //! What a model directory holds, against what the model needs.
 
 use super::{CosyVoice2, ModelConfig, ModelError};
+use crate::model::nn::Precision;
 use burn::tensor::Device;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -35,6 +36,7 @@ impl CosyVoice2 {
             dir,
             config,
             device,
+            Precision::F32,
             |weights| weights.tolerant(),
             |weights| {
                 let mut report = report.borrow_mut();

@@ -10,7 +10,7 @@ use super::decode::{
 };
 use super::flow::{FlowState, Hop, Pass};
 use super::hift::{VocoderPush, VocoderStream, speed_mel};
-use super::llm::{LlmInput, Slots};
+use super::llm::{LlmError, LlmInput, Slots};
 use super::sampling::{Ras, Sampler};
 use super::{CosyVoice2, ModelError, Voice};
 use crate::model::nn::KvCache;
@@ -160,7 +160,7 @@ impl Generation {
         Self {
             decoder,
             sampler: Sampler::Ras(Ras::new(model.config.sampling, options.seed)),
-            cache: slots.take(&model.llm, positions),
+            cache: slots.take(positions),
             prefilled: 0,
             fresh: Vec::new(),
             speech_tokens: 0,
@@ -276,9 +276,8 @@ impl Generation {
             && let Some((prefix, length)) = self.voice.prefix_of(&inputs)
             && length < inputs.len()
         {
-            self.cache = prefix
-                .fork(self.cache.capacity())
-                .map_err(|e| ModelError::Failed(e.to_string()))?;
+            let full = |full| LlmError::CacheFull { row: 0, full };
+            self.cache.copy_from(prefix).map_err(full)?;
             self.cache.truncate(length);
             self.prefilled = length;
         }

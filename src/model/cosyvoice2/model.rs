@@ -5,11 +5,12 @@ use super::config::{CampplusConfig, SpeechTokenizerConfig};
 use super::fingerprint::fingerprint;
 use super::flow::Flow;
 use super::hift::Hift;
-use super::llm::Llm;
+use super::llm::{Llm, Slots};
 use super::speech_tokenizer::{self, SpeechTokenizer};
 use super::tokenizer::TextTokenizer;
 use super::{ModelConfig, ModelError};
 use crate::audio::Frames;
+use crate::model::nn::Precision;
 use crate::model::weights::Weights;
 use burn::tensor::{Device, Tensor, TensorData};
 use std::path::{Path, PathBuf};
@@ -34,13 +35,13 @@ impl CosyVoice2 {
     /// The family's name, as clients see it.
     pub const NAME: &'static str = "CosyVoice2";
 
-    /// Loads a directory of the official layout.
+    /// Loads a directory of the official layout, with the language model's weights in `precision`.
     ///
     /// # Errors
     /// The first file or tensor that is missing or is not what the configuration says.
-    pub fn load(dir: &Path, device: &Device) -> Result<Self, ModelError> {
+    pub fn load(dir: &Path, device: &Device, precision: Precision) -> Result<Self, ModelError> {
         let config = ModelConfig::from_dir(dir)?;
-        Self::load_with(dir, config, device, |weights| weights, |_| {})
+        Self::load_with(dir, config, device, precision, |weights| weights, |_| {})
     }
 
     /// Loads with every file's [`Weights`] passed through `open` before, and `close` after, its
@@ -49,13 +50,15 @@ impl CosyVoice2 {
         dir: &Path,
         config: ModelConfig,
         device: &Device,
+        precision: Precision,
         open: impl Fn(Weights) -> Weights,
         mut close: impl FnMut(Weights),
     ) -> Result<Self, ModelError> {
         let tokenizer = TextTokenizer::open(&dir.join("CosyVoice-BlankEN"))?;
 
         let weights = open(Weights::open_either(dir, "llm")?);
-        let llm = Llm::load(&weights.scope(device), &config.llm, config.speech_token_size)?;
+        let scope = weights.scope(device);
+        let llm = Llm::load_as(&scope, &config.llm, config.speech_token_size, precision)?;
         close(weights);
 
         let weights = open(Weights::open_either(dir, "flow")?);
@@ -99,6 +102,11 @@ impl CosyVoice2 {
 
     pub fn tokenizer(&self) -> &TextTokenizer {
         &self.tokenizer
+    }
+
+    /// A store of language-model caches for so many utterances at a time.
+    pub fn slots(&self, most: usize) -> Slots {
+        Slots::new(&self.llm, most)
     }
 
     /// Whether it computes on the CPU, where a batch takes as long as its parts.

@@ -1,3 +1,4 @@
+use super::kernels::{Sequence, copy_row_starts};
 use burn::tensor::{Device, Tensor};
 
 /// The cache has no room for that many more positions.
@@ -100,6 +101,23 @@ impl KvCache {
         Ok(Self { layers, len: self.len, capacity })
     }
 
+    /// Becomes a copy of `prefix`, of the same model, in the memory that this cache has already.
+    ///
+    /// # Errors
+    /// When there is no room; nothing has changed then.
+    pub fn copy_from(&mut self, prefix: &Self) -> Result<(), CacheFull> {
+        let len = prefix.len;
+        if len > self.capacity {
+            return Err(CacheFull { len: 0, capacity: self.capacity, more: len });
+        }
+        for (to, from) in self.layers.iter_mut().zip(&prefix.layers) {
+            copy_positions(&mut to.keys, &from.keys, 3, len);
+            copy_positions(&mut to.values, &from.values, 2, len);
+        }
+        self.len = len;
+        Ok(())
+    }
+
     /// Writes `keys` and `values`, each `[1, kv_heads, n, head_dim]`, behind the filled positions
     /// of one layer. Returns all of that layer's: keys `[1, kv_heads, head_dim, len + n]` and
     /// values `[1, kv_heads, len + n, head_dim]`.
@@ -121,9 +139,29 @@ impl KvCache {
         (k.clone().narrow(3, 0, end), v.clone().narrow(2, 0, end))
     }
 
+    /// One layer, for one more position, which the caller has checked the room for. It counts as
+    /// filled only after [`advance`](Self::advance).
+    pub(crate) fn sequence(&mut self, layer: usize) -> Sequence<'_> {
+        let Layer { keys, values } = &mut self.layers[layer];
+        Sequence { keys, values, len: self.len }
+    }
+
     pub(crate) fn advance(&mut self, n: usize) {
         self.len += n;
     }
+}
+
+/// Copies the first `len` of the positions, which are dimension `positions`.
+fn copy_positions(to: &mut Tensor<4>, from: &Tensor<4>, positions: usize, len: usize) {
+    let dims = from.dims();
+    let rows = dims[..positions].iter().product();
+    let count = len * dims[positions + 1..].iter().product::<usize>();
+    if len == 0 || copy_row_starts(to, from, rows, count) {
+        return;
+    }
+    let mut place = dims.map(|size| 0..size);
+    place[positions] = 0..len;
+    to.inplace(|to| to.slice_assign(place, from.clone().narrow(positions, 0, len)));
 }
 
 /// An independent copy: writing either leaves the other alone.
@@ -201,13 +239,43 @@ mod tests {
         assert_eq!(keys[..9], [1., 2., 3., 4., 5., 6., 7., 8., 9.]);
     }
 
+    fn address(cache: &KvCache) -> usize {
+        let keys = cache.layers[0].keys.clone();
+        let keys = keys.try_into_primitive::<burn::backend::Flex>().unwrap();
+        keys.bytes().as_ptr() as usize
+    }
+
+    /// A longer cache takes over a shorter one's positions in its own memory, whatever it held,
+    /// and goes on alone; one that is too short stays as it was.
+    #[test]
+    fn copy_from_overwrites_in_place() {
+        let mut prefix = KvCache::new(1, 2, 3, 3, &Device::flex());
+        push(&mut prefix, 10.0, 2);
+        let mut slot = KvCache::new(1, 2, 5, 3, &Device::flex());
+        push(&mut slot, 500.0, 4);
+        let before = address(&slot);
+        slot.copy_from(&prefix).unwrap();
+        assert_eq!((slot.len(), address(&slot)), (2, before));
+        let (keys, values) = push(&mut slot, 50.0, 1);
+        assert_eq!(
+            keys,
+            [
+                10., 11., 12., 13., 14., 15., 50., 51., 52., 16., 17., 18., 19., 20., 21., 53.,
+                54., 55.
+            ]
+        );
+        assert_eq!(values[..6], [-10., -9., -8., -7., -6., -5.]);
+        assert_eq!(values[9..15], [-4., -3., -2., -1., 0., 1.]);
+        assert_eq!(prefix.len(), 2);
+
+        let mut short = KvCache::new(1, 2, 1, 3, &Device::flex());
+        assert_eq!(short.copy_from(&prefix), Err(CacheFull { len: 0, capacity: 1, more: 2 }));
+        slot.copy_from(&short).unwrap();
+        assert!(slot.is_empty());
+    }
+
     #[test]
     fn writes_stay_in_the_memory_allocated_at_the_start() {
-        let address = |cache: &KvCache| {
-            let keys = cache.layers[0].keys.clone();
-            let keys = keys.try_into_primitive::<burn::backend::Flex>().unwrap();
-            keys.bytes().as_ptr() as usize
-        };
         let mut cache = KvCache::new(1, 2, 4, 3, &Device::flex());
         let before = address(&cache);
         push(&mut cache, 1.0, 2);

@@ -12,7 +12,7 @@ mod rotary;
 
 pub use conv::{Conv1d, ConvOptions};
 pub use kernels::{Precision, activation};
-pub(crate) use kernels::{Snake, add_tone, decode_attention, on_pool};
+pub(crate) use kernels::{Snake, add_tone, decode_attention, gated_silu, on_pool};
 pub use kv_cache::{CacheFull, KvCache};
 pub use linear::{Linear, RowLinear};
 pub use norm::{BatchNorm, LayerNorm, RmsNorm};

@@ -1,3 +1,4 @@
+use super::kernels;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 /// Rotary position embedding (Su et al. 2021) in the rotate-half form: dimension `i` is paired
@@ -56,8 +57,17 @@ impl Rotary {
 }
 
 impl Angles {
-    /// Turns every head of `x`, `[n, heads, head_dim]`.
-    pub fn rotate(&self, x: Tensor<3>) -> Tensor<3> {
+    /// Turns the first `heads` heads of `x`, `[n, all heads, head_dim]`.
+    pub fn rotate(&self, x: Tensor<3>, heads: usize) -> Tensor<3> {
+        if let Some(turned) = kernels::rotate(&x, heads, &self.cos, &self.sin) {
+            return turned;
+        }
+        let rest = x.dims()[1] - heads;
+        let turned = self.rotate_all(x.clone().narrow(1, 0, heads));
+        if rest == 0 { turned } else { Tensor::cat(vec![turned, x.narrow(1, heads, rest)], 1) }
+    }
+
+    fn rotate_all(&self, x: Tensor<3>) -> Tensor<3> {
         let half = x.dims()[2] / 2;
         let swapped =
             Tensor::cat(vec![x.clone().narrow(2, half, half), x.clone().narrow(2, 0, half)], 2);
@@ -70,20 +80,26 @@ mod tests {
     use super::*;
 
     /// Pairs are halves apart (not neighbours), the second pair turns slower, position 0 is left
-    /// alone.
+    /// alone, and so is the second head.
     #[test]
     fn turns_pairs_half_a_head_apart() {
         let device = Device::flex();
         let rotary = Rotary::new(4, 100.0, 3, &device);
-        let x = Tensor::<1>::from_floats([1., 2., 3., 4., 1., 2., 3., 4.], &device);
+        let x: [f32; 16] = std::array::from_fn(|i| (i % 8 + 1) as f32);
+        let x = Tensor::<1>::from_floats(x, &device).reshape([2, 2, 4]);
         let angles = rotary.at(Tensor::from_ints([0, 2], &device));
-        let y: Vec<f32> = angles.rotate(x.reshape([2, 1, 4])).into_data().iter::<f32>().collect();
         let turn = |a: f32, b: f32, angle: f32| {
             (a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin())
         };
         let ((a, c), (b, d)) = (turn(1., 3., 2.0), turn(2., 4., 0.2));
-        for (got, want) in y.iter().zip([1., 2., 3., 4., a, b, c, d]) {
-            assert!((got - want).abs() < 1e-6, "{y:?}");
+        let want = [1., 2., 3., 4., 5., 6., 7., 8., a, b, c, d, 5., 6., 7., 8.];
+        let first = angles.rotate_all(x.clone().narrow(1, 0, 1));
+        for (got, heads) in [(first, 1), (angles.rotate(x, 1), 2)] {
+            let got: Vec<f32> = got.into_data().iter::<f32>().collect();
+            let want = want.chunks(8).flat_map(|row| &row[..4 * heads]);
+            for (got, want) in got.iter().zip(want) {
+                assert!((got - want).abs() < 1e-6, "{got}, not {want}");
+            }
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use super::LlmError;
 use crate::model::cosyvoice2::config::LlmConfig;
-use crate::model::nn::{Angles, KvCache, Precision, RmsNorm, RowLinear, decode_attention};
+use crate::model::nn::{
+    Angles, KvCache, Precision, RmsNorm, RowLinear, decode_attention, gated_silu,
+};
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::activation::{silu, softmax};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -103,9 +105,11 @@ impl Layer {
         let attended = self.attend(&x, index, angles, segments, masks);
         let x = self.output.add_to(x, attended);
         let gate_up = self.gate_up.forward(self.mlp_norm.forward(x.clone()));
-        let inner = gate_up.dims()[1] / 2;
-        let gate = silu(gate_up.clone().narrow(1, 0, inner));
-        self.down.add_to(x, gate * gate_up.narrow(1, inner, inner))
+        let gated = gated_silu(&gate_up).unwrap_or_else(|| {
+            let inner = gate_up.dims()[1] / 2;
+            silu(gate_up.clone().narrow(1, 0, inner)) * gate_up.narrow(1, inner, inner)
+        });
+        self.down.add_to(x, gated)
     }
 
     /// `[n, hidden]` before the output projection.
@@ -122,26 +126,25 @@ impl Layer {
         let qkv = self.qkv.forward(self.attention_norm.forward(x.clone()));
         let qkv = qkv.reshape([n, heads + 2 * kv_heads, head_dim]);
         // Queries and keys lie side by side and turn alike.
-        let turned = angles.rotate(qkv.clone().narrow(1, 0, heads + kv_heads));
-        let values = qkv.narrow(1, heads + kv_heads, kv_heads);
-
-        let queries = turned.clone().narrow(1, 0, heads);
+        let qkv = angles.rotate(qkv, heads + kv_heads);
+        if masks.iter().all(Option::is_none) {
+            let mut sequences: Vec<_> =
+                segments.iter_mut().map(|segment| segment.cache.sequence(index)).collect();
+            if let Some(attended) = decode_attention(&qkv, heads, &mut sequences) {
+                return attended;
+            }
+        }
+        let queries = qkv.clone().narrow(1, 0, heads);
 
         let mut start = 0;
         let mut past = Vec::with_capacity(segments.len());
         for segment in segments.iter_mut() {
-            let rows = |t: &Tensor<3>, from: usize| {
-                let rows = t.clone().narrow(0, start, segment.len).narrow(1, from, kv_heads);
+            let rows = |from: usize| {
+                let rows = qkv.clone().narrow(0, start, segment.len).narrow(1, from, kv_heads);
                 rows.swap_dims(0, 1).unsqueeze()
             };
-            let (keys, values) = (rows(&turned, heads), rows(&values, 0));
-            past.push(segment.cache.write(index, keys, values));
+            past.push(segment.cache.write(index, rows(heads), rows(heads + kv_heads)));
             start += segment.len;
-        }
-        if masks.iter().all(Option::is_none)
-            && let Some(attended) = decode_attention(&queries, &past)
-        {
-            return attended;
         }
 
         let mut start = 0;

@@ -5,14 +5,15 @@
 
 mod layer;
 mod slots;
-
-pub use slots::Slots;
+#[cfg(test)]
+mod tests;
 
 use super::config::LlmConfig;
 use crate::model::nn::{CacheFull, KvCache, Precision, RmsNorm, Rotary, RowLinear, on_pool};
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use layer::{AttentionShape, Layer, Segment};
+pub use slots::Slots;
 
 /// Ids past the speech codebook: end of speech, one the original reserves, and FILL.
 const SPECIAL_SPEECH_IDS: usize = 3;
@@ -64,6 +65,24 @@ pub struct Llm {
     head: RowLinear,
     rotary: Rotary,
     shape: AttentionShape,
+}
+
+/// What a model's caches look like.
+#[derive(Debug)]
+struct CacheShape {
+    layers: usize,
+    kv_heads: usize,
+    head_dim: usize,
+    /// The most that a sequence can have.
+    positions: usize,
+    device: Device,
+}
+
+impl CacheShape {
+    fn cache(&self, capacity: usize) -> KvCache {
+        let capacity = capacity.min(self.positions);
+        KvCache::new(self.layers, self.kv_heads, capacity, self.head_dim, &self.device)
+    }
 }
 
 impl Llm {
@@ -118,9 +137,18 @@ impl Llm {
     /// An empty cache for one sequence of up to `capacity` positions. No more are given than the
     /// model has positions.
     pub fn new_cache(&self, capacity: usize) -> KvCache {
+        self.cache_shape().cache(capacity)
+    }
+
+    fn cache_shape(&self) -> CacheShape {
         let AttentionShape { kv_heads, head_dim, .. } = self.shape;
-        let capacity = capacity.min(self.rotary.positions());
-        KvCache::new(self.layers.len(), kv_heads, capacity, head_dim, &self.device())
+        CacheShape {
+            layers: self.layers.len(),
+            kv_heads,
+            head_dim,
+            positions: self.rotary.positions(),
+            device: self.device(),
+        }
     }
 
     /// Appends `inputs` to the sequence in `cache`.

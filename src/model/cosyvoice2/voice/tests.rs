@@ -12,7 +12,8 @@ fn dir() -> PathBuf {
 }
 
 fn model() -> CosyVoice2 {
-    CosyVoice2::load(&dir(), &Device::flex()).expect("the bundled model")
+    CosyVoice2::load(&dir(), &Device::flex(), crate::model::nn::Precision::F32)
+        .expect("the bundled model")
 }
 
 fn prompt() -> (Clip, String) {

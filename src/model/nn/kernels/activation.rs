@@ -166,7 +166,7 @@ fn exponentiate(row: &mut [f32], most: f32) -> f32 {
 /// `e^x` to a few units in the last place; below -87 the smallest normal number, above 88 about
 /// 1.7e38, NaN for NaN. Without branches or calls, so that loops over it become vector code.
 #[inline(always)]
-fn exp(x: f32) -> f32 {
+pub(super) fn exp(x: f32) -> f32 {
     // Adding 1.5 * 2^23 leaves the nearest integer in the low bits of the sum.
     const ROUND: f32 = 12_582_912.0;
     let x = if x < -87.0 { -87.0 } else { x };

@@ -6,12 +6,15 @@
 pub mod activation;
 mod conv1d;
 mod decode_attention;
+mod decoder;
 mod sine;
 mod skinny;
 mod snake;
+mod tile;
 
 pub(crate) use conv1d::{Packed, Window};
-pub(crate) use decode_attention::decode_attention;
+pub(crate) use decode_attention::{Sequence, decode_attention};
+pub(crate) use decoder::{copy_row_starts, gated_silu, rms_norm, rotate};
 pub(crate) use sine::add_tone;
 pub use skinny::Precision;
 pub(crate) use skinny::SkinnyMatrix;

@@ -6,6 +6,7 @@
 //! sum. Each output is one chain of fused multiply-adds in the order of the inputs, whatever the
 //! tile, so a row's result depends neither on the number of rows nor on its place among them.
 
+use super::tile::{Isa, Strided, TILE};
 use super::{from_values, into_flex, is_ours};
 use burn::backend::Flex;
 use burn::tensor::Tensor;
@@ -139,39 +140,46 @@ impl SkinnyMatrix {
     }
 
     fn run(&self, task: &mut Task, x: &[f32]) {
-        use Panels::{F16, F32};
-        let work = Work { input: self.input, x };
-        match (self.isa, &self.panels) {
-            // SAFETY, in all of these: the processor has what the tile was compiled for.
-            #[cfg(target_arch = "x86_64")]
-            (Isa::Avx512, F32(panels)) => {
-                work.run::<_, _, { avx512::ROWS }>(task, panels.get(), |w, x, sums| unsafe {
-                    avx512::tile(w, x, sums);
-                });
-            }
-            #[cfg(target_arch = "x86_64")]
-            (Isa::Avx512, F16(panels)) => {
-                work.run::<_, _, { avx512_f16::ROWS }>(task, panels.get(), |w, x, sums| unsafe {
-                    avx512_f16::tile(w, x, sums);
-                });
-            }
-            #[cfg(target_arch = "x86_64")]
-            (Isa::Avx2, F32(panels)) => {
-                work.run::<_, _, { avx2::ROWS }>(task, panels.get(), |w, x, sums| unsafe {
-                    avx2::tile(w, x, sums);
-                });
-            }
-            #[cfg(target_arch = "x86_64")]
-            (Isa::Avx2, F16(panels)) => {
-                work.run::<_, _, { avx2_f16::ROWS }>(task, panels.get(), |w, x, sums| unsafe {
-                    avx2_f16::tile(w, x, sums);
-                });
-            }
-            (Isa::Portable, F32(panels)) => {
-                work.run::<_, _, { portable::ROWS }>(task, panels.get(), portable::tile);
-            }
-            (Isa::Portable, F16(panels)) => {
-                work.run::<_, _, { portable::ROWS }>(task, panels.get(), portable::tile);
+        let isa = self.isa;
+        match &self.panels {
+            Panels::F32(panels) => self.run_with(panels.get(), task, x, |w, x, depth, sums| {
+                isa.tile(w, x, depth, sums);
+            }),
+            Panels::F16(panels) => self.run_with(panels.get(), task, x, |w, x, depth, sums| {
+                isa.tile_f16(w, x, depth, sums);
+            }),
+        }
+    }
+
+    /// Goes through the panels of a task tile by tile.
+    fn run_with<W>(
+        &self,
+        panels: &[W],
+        task: &mut Task,
+        x: &[f32],
+        tile: impl Fn(Strided<W>, Strided<f32>, usize, &mut [f32]),
+    ) {
+        let (input, columns) = (self.input, self.isa.columns());
+        let height = task.rows.len().div_ceil(task.rows.len().div_ceil(self.isa.rows()).max(1));
+        let panels = panels.chunks_exact(input * columns).skip(task.panel);
+        let width = task.rows.first().map_or(0, |row| row.len());
+        for (from, weights) in (0..width).step_by(columns).zip(panels) {
+            let to = width.min(from + columns);
+            for (depth, weights) in weights.chunks(DEPTH * columns).enumerate() {
+                let weights = Strided { values: weights, stride: columns };
+                for (i, rows) in task.rows.chunks_mut(height).enumerate() {
+                    let mut sums = [0.0; TILE];
+                    let sums = &mut sums[..rows.len() * columns];
+                    for (sums, row) in sums.chunks_exact_mut(columns).zip(rows.iter()) {
+                        sums[..to - from].copy_from_slice(&row[from..to]);
+                    }
+                    let start = i * height * input + depth * DEPTH;
+                    let length = input.min((depth + 1) * DEPTH) - depth * DEPTH;
+                    tile(weights, Strided { values: &x[start..], stride: input }, length, sums);
+                    for (sums, row) in sums.chunks_exact(columns).zip(rows) {
+                        row[from..to].copy_from_slice(&sums[..to - from]);
+                    }
+                }
             }
         }
     }
@@ -182,212 +190,6 @@ struct Task<'a> {
     panel: usize,
     rows: Vec<&'a mut [f32]>,
 }
-
-/// What all tasks share.
-struct Work<'a> {
-    input: usize,
-    /// `[rows, in]`
-    x: &'a [f32],
-}
-
-impl Work<'_> {
-    /// Goes through the panels tile by tile. `tile` adds to the sums of some rows the products of
-    /// [`Rows`] with weights `[depth, COLUMNS]`.
-    fn run<W, const COLUMNS: usize, const ROWS: usize>(
-        &self,
-        task: &mut Task,
-        panels: &[W],
-        tile: impl Fn(&[W], Rows, &mut [[f32; COLUMNS]]),
-    ) {
-        let height = task.rows.len().div_ceil(task.rows.len().div_ceil(ROWS).max(1));
-        let panels = panels.chunks_exact(self.input * COLUMNS).skip(task.panel);
-        let width = task.rows.first().map_or(0, |row| row.len());
-        for (from, weights) in (0..width).step_by(COLUMNS).zip(panels) {
-            for (depth, weights) in weights.chunks(DEPTH * COLUMNS).enumerate() {
-                for (i, rows) in task.rows.chunks_mut(height).enumerate() {
-                    let mut sums = [[0.0; COLUMNS]; ROWS];
-                    let sums = &mut sums[..rows.len()];
-                    let to = width.min(from + COLUMNS);
-                    for (sums, row) in sums.iter_mut().zip(rows.iter()) {
-                        sums[..to - from].copy_from_slice(&row[from..to]);
-                    }
-                    let start = i * height * self.input + depth * DEPTH;
-                    tile(weights, Rows { x: &self.x[start..], stride: self.input }, sums);
-                    for (sums, row) in sums.iter().zip(rows) {
-                        row[from..to].copy_from_slice(&sums[..to - from]);
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Inputs of the rows of a tile: those of row `r` begin at `r * stride`.
-#[derive(Clone, Copy)]
-struct Rows<'a> {
-    x: &'a [f32],
-    stride: usize,
-}
-
-/// Vector instructions that a kernel is made for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Isa {
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    Portable,
-}
-
-impl Isa {
-    /// The best of this processor.
-    fn detect() -> Self {
-        Self::all().next().unwrap_or(Self::Portable)
-    }
-
-    /// Those of this processor, the best first.
-    fn all() -> impl Iterator<Item = Self> {
-        let all = [
-            #[cfg(target_arch = "x86_64")]
-            (Self::Avx512, is_x86_feature_detected!("avx512f")),
-            #[cfg(target_arch = "x86_64")]
-            (
-                Self::Avx2,
-                is_x86_feature_detected!("avx2")
-                    && is_x86_feature_detected!("fma")
-                    && is_x86_feature_detected!("f16c"),
-            ),
-            (Self::Portable, true),
-        ];
-        all.into_iter().filter(|(_, available)| *available).map(|(isa, _)| isa)
-    }
-
-    /// Columns of a panel: four vectors.
-    fn columns(self) -> usize {
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => avx512::COLUMNS,
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => avx2::COLUMNS,
-            Self::Portable => portable::COLUMNS,
-        }
-    }
-}
-
-mod portable {
-    use super::Rows;
-
-    pub(super) const COLUMNS: usize = 32;
-    pub(super) const ROWS: usize = 4;
-
-    pub(super) fn tile<W: Copy + Into<f32>>(
-        weights: &[W],
-        rows: Rows,
-        sums: &mut [[f32; COLUMNS]],
-    ) {
-        let (weights, _) = weights.as_chunks::<COLUMNS>();
-        for (k, weights) in weights.iter().enumerate() {
-            let weights = weights.map(Into::into);
-            for (row, sums) in sums.iter_mut().enumerate() {
-                let x = rows.x[row * rows.stride + k];
-                sums.iter_mut().zip(&weights).for_each(|(sum, weight)| *sum += x * weight);
-            }
-        }
-    }
-}
-
-/// A kernel for the named vector instructions and type of weights. `$rows` are the heights of its
-/// tiles: their sums, four vectors of weights and an input fit the registers.
-#[cfg(target_arch = "x86_64")]
-macro_rules! kernel {
-    (
-        $name:ident, $features:literal, $weight:ty, $lanes:literal, $most:literal, [$($rows:literal)*],
-        $splat:ident, $load:ident, $store:ident, $fma:ident, |$from:ident| $widen:expr
-    ) => {
-        mod $name {
-            use super::Rows;
-            use std::arch::x86_64::*;
-
-            const VECTORS: usize = 4;
-            pub(super) const COLUMNS: usize = VECTORS * $lanes;
-            pub(super) const ROWS: usize = $most;
-
-            #[target_feature(enable = $features)]
-            pub(super) fn tile(weights: &[$weight], rows: Rows, sums: &mut [[f32; COLUMNS]]) {
-                match sums.len() {
-                    $($rows => height::<$rows>(weights, rows, sums),)*
-                    height => unreachable!("a tile of {height} rows"),
-                }
-            }
-
-            #[target_feature(enable = $features)]
-            fn height<const HEIGHT: usize>(
-                weights: &[$weight],
-                rows: Rows,
-                sums: &mut [[f32; COLUMNS]],
-            ) {
-                // Loops of known length only, or the sums would live in memory.
-                let Some(sums) = sums.first_chunk_mut::<HEIGHT>() else { return };
-                let (weights, _) = weights.as_chunks::<COLUMNS>();
-                let Rows { x, stride } = rows;
-                assert!((HEIGHT - 1) * stride + weights.len() <= x.len(), "inputs of a tile");
-                let mut vectors = [[$splat(0.0); VECTORS]; HEIGHT];
-                for (vectors, sums) in vectors.iter_mut().zip(sums.iter()) {
-                    for (vector, sums) in vectors.iter_mut().zip(sums.as_chunks::<$lanes>().0) {
-                        // SAFETY: `sums` has the length of a vector.
-                        *vector = unsafe { $load(sums.as_ptr()) };
-                    }
-                }
-                for (k, weights) in weights.iter().enumerate() {
-                    let mut parts = [$splat(0.0); VECTORS];
-                    for (part, weights) in parts.iter_mut().zip(weights.as_chunks::<$lanes>().0) {
-                        let $from = weights.as_ptr();
-                        // SAFETY: `weights` has the length of a vector.
-                        *part = unsafe { $widen };
-                    }
-                    for (row, vectors) in vectors.iter_mut().enumerate() {
-                        // SAFETY: that the inputs reach this far is asserted above.
-                        let x = $splat(unsafe { *x.get_unchecked(row * stride + k) });
-                        for (vector, part) in vectors.iter_mut().zip(&parts) {
-                            *vector = $fma(x, *part, *vector);
-                        }
-                    }
-                }
-                for (vectors, sums) in vectors.iter().zip(sums) {
-                    for (vector, sums) in vectors.iter().zip(sums.as_chunks_mut::<$lanes>().0) {
-                        // SAFETY: `sums` has the length of a vector.
-                        unsafe { $store(sums.as_mut_ptr(), *vector) };
-                    }
-                }
-            }
-        }
-    };
-}
-
-#[cfg(target_arch = "x86_64")]
-kernel!(
-    avx512, "avx512f", f32, 16, 6, [1 2 3 4 5 6],
-    _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_fmadd_ps,
-    |from| _mm512_loadu_ps(from)
-);
-#[cfg(target_arch = "x86_64")]
-kernel!(
-    avx512_f16, "avx512f", half::f16, 16, 6, [1 2 3 4 5 6],
-    _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_fmadd_ps,
-    |from| _mm512_cvtph_ps(_mm256_loadu_si256(from.cast()))
-);
-#[cfg(target_arch = "x86_64")]
-kernel!(
-    avx2, "avx2,fma", f32, 8, 3, [1 2 3],
-    _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_fmadd_ps,
-    |from| _mm256_loadu_ps(from)
-);
-#[cfg(target_arch = "x86_64")]
-kernel!(
-    avx2_f16, "avx2,fma,f16c", half::f16, 8, 3, [1 2 3],
-    _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_fmadd_ps,
-    |from| _mm256_cvtph_ps(_mm_loadu_si128(from.cast()))
-);
 
 #[cfg(test)]
 mod tests {
