@@ -12,7 +12,9 @@ mod rotary;
 
 pub use conv::{Conv1d, ConvOptions};
 pub use kernels::activation;
-pub(crate) use kernels::{Snake, add_tone, decode_attention};
+pub(crate) use kernels::{
+    Distances, Snake, add_tone, attention, decode_attention, multiply_windows,
+};
 pub use kv_cache::{CacheFull, KvCache};
 pub use linear::Linear;
 pub use norm::{BatchNorm, LayerNorm, RmsNorm};

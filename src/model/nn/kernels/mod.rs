@@ -4,13 +4,17 @@
 //! Every kernel has a twin of plain Burn operations that serves all other backends and types.
 
 pub mod activation;
+mod attention;
 mod conv1d;
 mod decode_attention;
+mod multiply;
 mod sine;
 mod snake;
 
+pub(crate) use attention::{Distances, attention};
 pub(crate) use conv1d::{Packed, Window};
 pub(crate) use decode_attention::decode_attention;
+pub(crate) use multiply::multiply_windows;
 pub(crate) use sine::add_tone;
 pub(crate) use snake::Snake;
 
