@@ -20,7 +20,8 @@ fn load() -> Flow {
     let config = fs::read(model.join("config.json")).unwrap();
     let config: ModelConfig = serde_json::from_slice(&config).unwrap();
     let weights = Weights::open(model.join("flow.pt")).unwrap();
-    let scope = weights.scope(&Device::flex());
+    let device = Device::flex();
+    let scope = weights.scope(&device);
     Flow::load(&scope, &config.flow, config.spk_embed_dim, MEL_BINS).unwrap()
 }
 

@@ -4,7 +4,7 @@ use crate::support::{Golden, cases};
 use burn::tensor::{Device, Tensor, activation};
 use mynah::model::cosyvoice2::config::FlowConfig;
 use mynah::model::cosyvoice2::flow::{
-    Flow, FlowError, FlowPrompt, FlowState, MAX_FRAMES, Mask, UPSAMPLING, block_causal_bias,
+    Flow, FlowError, FlowPrompt, FlowState, Hop, MAX_FRAMES, Mask, UPSAMPLING, block_causal_bias,
     distance_encoding, time_schedule,
 };
 use mynah::model::weights::Weights;
@@ -209,7 +209,7 @@ fn compare_with_whole(
 }
 
 /// The state after all blocks of the prompt that can be computed.
-fn voice(flow: &Flow, prompt: &FlowPrompt) -> FlowState {
+pub fn voice(flow: &Flow, prompt: &FlowPrompt) -> FlowState {
     let mut state = flow.start(prompt).expect("start");
     while state.is_ready() {
         (state, _) = flow.run_hop(state).expect("prompt");
@@ -254,6 +254,151 @@ fn golden_flow_streaming_incremental() {
         let aligned = FlowPrompt { tokens, mel, embedding: prompt.embedding.clone() };
         let start = voice(flow, &aligned);
         compare_with_whole(case, "aligned prompt", start, &aligned, &long[..block], &[3, 1]);
+    });
+}
+
+/// Sessions of one voice that are at different blocks and different steps, all stepped together,
+/// give to the bit what each gives alone.
+pub fn compare_batch_with_alone(flow: &Flow, voice: &FlowState, tokens: &[u32]) {
+    let sessions: Vec<FlowState> = [10, 25, 17, 10, 3]
+        .iter()
+        .enumerate()
+        .map(|(i, first_hop)| {
+            let mut state = voice.for_session(*first_hop);
+            flow.push(&mut state, &tokens[i..tokens.len() - 9 * i], true).expect("tokens");
+            state
+        })
+        .collect();
+    let alone: Vec<Tensor<3>> =
+        sessions.iter().map(|state| flow.run_ready(state.clone()).expect("alone").1).collect();
+
+    let mut waiting: Vec<Option<FlowState>> = sessions.into_iter().map(Some).collect();
+    let mut hops: Vec<(usize, Hop)> = Vec::new();
+    let mut heard = vec![Vec::new(); waiting.len()];
+    let mut largest = 0;
+    for round in 0.. {
+        for (i, state) in waiting.iter_mut().enumerate() {
+            if round >= 7 * i
+                && let Some(state) = state.take_if(|state| state.is_ready())
+            {
+                hops.push((i, flow.begin_hop(state)));
+            }
+        }
+        if hops.is_empty() && round > 7 * waiting.len() {
+            break;
+        }
+        largest = largest.max(hops.len());
+        flow.advance(&mut hops.iter_mut().map(|(_, hop)| hop).collect::<Vec<_>>());
+        for (i, hop) in hops.extract_if(.., |(_, hop)| hop.is_done()) {
+            let (state, mel) = hop.finish().expect("a hop");
+            heard[i].push(mel);
+            waiting[i] = Some(state);
+        }
+    }
+    assert!(largest > 2, "only {largest} at once");
+    for (i, (alone, batched)) in alone.into_iter().zip(heard).enumerate() {
+        let batched = batched.into_iter().filter(|mel| mel.dims()[2] > 0);
+        let batched = Tensor::cat(batched.collect(), 2);
+        assert!(alone.dims()[2] > 0);
+        assert_eq!(bits(alone), bits(batched), "session {i}");
+    }
+}
+
+fn bits(x: Tensor<3>) -> Vec<u32> {
+    x.into_data().iter::<f32>().map(f32::to_bits).collect()
+}
+
+/// A window of past blocks gives hop by hop what the whole pass under the same window gives, and
+/// the memory stays what it is.
+pub fn compare_window_with_whole(
+    flow: &mut Flow,
+    prompt: &FlowPrompt,
+    tokens: &[u32],
+    left_blocks: usize,
+) {
+    flow.set_left_blocks(left_blocks);
+    let whole = flow.inference(prompt, tokens, true, true).expect("whole");
+    let mut state = flow.start(prompt).expect("start");
+    flow.push(&mut state, tokens, false).expect("tokens");
+    let (mut heard, mut held) = (Vec::new(), Vec::new());
+    while state.is_ready() {
+        let mel;
+        (state, mel) = flow.run_hop(state).expect("a hop");
+        heard.push(mel);
+        held.push(state.bytes());
+    }
+    flow.push(&mut state, &[], true).expect("the end");
+    heard.push(flow.run_ready(state).expect("the rest").1);
+    let heard = Tensor::cat(heard.into_iter().filter(|mel| mel.dims()[2] > 0).collect(), 2);
+    let size: f32 = whole.clone().square().sum().into_scalar();
+    let difference: f32 = (heard - whole).square().sum().into_scalar();
+    let relative = (difference / size).sqrt();
+    println!("{left_blocks} left blocks: {} hops, relative error {relative:.2e}", held.len() + 1);
+    assert!(relative < 1e-4, "{left_blocks} left blocks: relative error {relative:e}");
+    let settled = &held[held.len().min(left_blocks + 8)..];
+    assert!(settled.len() > 4, "too few hops to tell");
+    let (least, most) = (settled.iter().min().unwrap(), settled.iter().max().unwrap());
+    assert!(most - least <= most / 2, "memory goes from {least} to {most} bytes");
+    assert!(settled.last() < settled.first().map(|first| first * 3 / 2).as_ref());
+    flow.set_left_blocks(0);
+}
+
+#[test]
+fn golden_flow_batch() {
+    each_case(|case| {
+        let block = case.config.encoder.static_chunk_size;
+        let tokens: Vec<u32> = case.tokens.iter().copied().cycle().take(5 * block).collect();
+        compare_batch_with_alone(&case.flow, &voice(&case.flow, &case.prompt), &tokens);
+    });
+}
+
+#[test]
+fn golden_flow_window() {
+    each_case(|case| {
+        let block = case.config.encoder.static_chunk_size;
+        let tokens: Vec<u32> =
+            case.tokens.iter().copied().cycle().take(18 * block + block / 2).collect();
+        let Case { golden, prompt, .. } = case;
+        let mut flow = Case::open(&golden.dir).flow;
+        for left_blocks in [1, 3] {
+            compare_window_with_whole(&mut flow, prompt, &tokens, left_blocks);
+        }
+    });
+}
+
+/// A session that cuts the voice's prompt for its first hop is the one that was given the cut
+/// prompt from the start.
+#[test]
+fn golden_flow_first_hop() {
+    each_case(|case| {
+        let flow = &case.flow;
+        let block = case.config.encoder.static_chunk_size;
+        let tokens: Vec<u32> = case.tokens.iter().copied().cycle().take(3 * block + 5).collect();
+        let mel = activation::tanh(flow.solver.noise(0, tokens.len() * UPSAMPLING));
+        let prompt = FlowPrompt { tokens, mel, embedding: case.prompt.embedding.clone() };
+        for configured in [1, block / 2, block] {
+            let mut voice = flow.start(&prompt).expect("start");
+            while voice.prompt_blocks(configured) > 0 {
+                (voice, _) = flow.run_hop(voice).expect("prompt");
+            }
+            voice.seal();
+            for first_hop in [configured, block - 4, block] {
+                if first_hop < configured {
+                    continue;
+                }
+                let state = voice.for_session(first_hop);
+                let ahead = case.config.pre_lookahead_len;
+                assert!(state.tokens_needed() <= first_hop + ahead);
+                let kept = state.tokens();
+                let cut = FlowPrompt {
+                    tokens: prompt.tokens[..kept].to_vec(),
+                    mel: prompt.mel.clone().narrow(1, 0, kept * UPSAMPLING),
+                    embedding: prompt.embedding.clone(),
+                };
+                let name = format!("first hop {first_hop}, voice for {configured}");
+                compare_with_whole(case, &name, state, &cut, &case.tokens, &[first_hop, 25]);
+            }
+        }
     });
 }
 

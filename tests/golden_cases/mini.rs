@@ -2,7 +2,7 @@
 
 use crate::support::{Golden, cases};
 use burn::tensor::{Device, Tensor, TensorData};
-use mynah::audio::{Frames, fbank, mel, resample};
+use mynah::audio::{Frames, decode_prompt, fbank, mel, resample};
 use mynah::model::cosyvoice2::campplus::Campplus;
 use mynah::model::cosyvoice2::config::{LlmConfig, ModelConfig};
 use mynah::model::cosyvoice2::decode::{
@@ -172,5 +172,77 @@ fn golden_mini_mel_and_wave() {
         let mel = golden.tensor("mel", &device);
         let (wav, _) = hift.inference(mel, &golden.f32("sine_noise"), None);
         golden.check("wav", wav, 1e-2);
+    }
+}
+
+/// The flow of the bundled voice, a prompt, and `count` speech tokens of real speech: the three
+/// recorded prompts over and over.
+fn speech(golden: &Golden, count: usize) -> (Flow, FlowPrompt, Vec<u32>) {
+    let (config, device) = (config(), Device::flex());
+    let weights = Weights::open(model_dir().join("flow.pt")).unwrap();
+    let flow = Flow::load(&weights.scope(&device), &config.flow, config.spk_embed_dim, 80).unwrap();
+    let prompt = FlowPrompt {
+        tokens: golden.ids("prompt_token"),
+        mel: golden.tensor("prompt_feat", &device),
+        embedding: golden.tensor("embedding", &device),
+    };
+    let path = model_dir().join("speech_tokenizer_v2.onnx");
+    let tokenizer = SpeechTokenizer::open(&path, &config.speech_tokenizer, &device).unwrap();
+    let mut tokens = Vec::new();
+    for name in ["awb", "rms", "slt"] {
+        let bytes = std::fs::read(model_dir().join(format!("prompts/{name}.wav"))).unwrap();
+        let clip = decode_prompt(&bytes).unwrap();
+        let low = resample(&clip.samples, clip.rate, 16_000);
+        let mels = tensor(mel::whisper_log_mel(&low, tokenizer.n_mels())).swap_dims(1, 2);
+        tokens.extend(tokenizer.encode(mels));
+    }
+    let tokens = tokens.into_iter().cycle().take(count).collect();
+    (flow, prompt, tokens)
+}
+
+#[test]
+fn golden_mini_flow_batch_and_window() {
+    for dir in cases("mini") {
+        let golden = Golden::open(&dir);
+        let (mut flow, prompt, tokens) = speech(&golden, 18 * 25 + 7);
+        let voice = crate::flow::voice(&flow, &prompt);
+        crate::flow::compare_batch_with_alone(&flow, &voice, &tokens[..125]);
+        crate::flow::compare_window_with_whole(&mut flow, &prompt, &tokens, 4);
+    }
+}
+
+/// What a window of past blocks costs in exactness, over 60 hops.
+#[test]
+#[ignore = "prints a table; takes minutes"]
+fn golden_mini_flow_window_errors() {
+    for dir in cases("mini") {
+        let golden = Golden::open(&dir);
+        let (mut flow, prompt, tokens) = speech(&golden, 60 * 25);
+        let mut mel = |left_blocks: usize| -> Tensor<3> {
+            flow.set_left_blocks(left_blocks);
+            let mut state = crate::flow::voice(&flow, &prompt);
+            flow.push(&mut state, &tokens, true).unwrap();
+            flow.run_ready(state).unwrap().1
+        };
+        let all = mel(0);
+        let relative = |got: Tensor<3>, want: Tensor<3>| -> f32 {
+            let difference: f32 = (got - want.clone()).square().sum().into_scalar();
+            let size: f32 = want.square().sum().into_scalar();
+            (difference / size).sqrt()
+        };
+        for left_blocks in [1, 2, 4, 8, 12, 16, 24, 32, 48] {
+            let got = mel(left_blocks);
+            let hops = (0..all.dims()[2] / 50).map(|i| {
+                relative(got.clone().narrow(2, 50 * i, 50), all.clone().narrow(2, 50 * i, 50))
+            });
+            let worst = hops.fold(0f32, f32::max);
+            let most: f32 = (got.clone() - all.clone()).abs().max().into_scalar();
+            let mean: f32 = (got.clone() - all.clone()).abs().mean().into_scalar();
+            println!(
+                "{left_blocks} left blocks: relative error {:.2e}, of the worst hop {worst:.2e}, \
+                 largest {most:.2e}, mean {mean:.2e}",
+                relative(got, all.clone())
+            );
+        }
     }
 }

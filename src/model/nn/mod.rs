@@ -11,8 +11,10 @@ mod norm;
 mod rotary;
 
 pub use conv::{Conv1d, ConvOptions};
+pub(crate) use kernels::{
+    Distances, Snake, add_tone, attention, decode_attention, gated_silu, multiply_windows, on_pool,
+};
 pub use kernels::{Precision, activation};
-pub(crate) use kernels::{Snake, add_tone, decode_attention, gated_silu, on_pool};
 pub use kv_cache::{CacheFull, KvCache};
 pub use linear::{Linear, RowLinear};
 pub use norm::{BatchNorm, LayerNorm, RmsNorm};

@@ -1,7 +1,7 @@
 //! Self-attention with relative positions (Dai et al. 2019), as the encoder's layers use it.
 
 use super::cache::{KvCache, attend};
-use crate::model::nn::Linear;
+use crate::model::nn::{self, Linear};
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::{Device, Tensor, TensorData};
 use std::sync::Mutex;
@@ -22,8 +22,12 @@ pub struct RelativeAttention {
     width: usize,
 }
 
+/// Most positions, 82 s of frames, whose distances are kept; for longer sequences they are
+/// projected in every call.
+const MOST_KEPT: usize = 4096;
+
 /// Projected encodings of the distances `past - 1` down to `-(future - 1)`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Distances {
     /// `[1, heads, head_dim, past + future - 1]`
     columns: Tensor<4>,
@@ -73,7 +77,8 @@ impl RelativeAttention {
         let [batch, queries, _] = x.dims();
         let (heads, size) = (self.heads, self.width / self.heads);
         let device = x.device();
-        let split = self.qkv.forward(x).reshape([batch, queries, 3 * heads, size]).swap_dims(1, 2);
+        let split =
+            self.qkv.forward_rows(x).reshape([batch, queries, 3 * heads, size]).swap_dims(1, 2);
         let part = |i: usize| split.clone().narrow(1, i * heads, heads);
         let (query, key, value) = (part(0), part(1), part(2));
         let runs = match past {
@@ -82,9 +87,15 @@ impl RelativeAttention {
         };
         let keys = runs.iter().map(|(_, values)| values.dims()[2]).sum();
         let distances = self.distances(keys, queries, &device);
-        let by_distance = (query.clone() + self.position_bias.clone()).matmul(distances);
-        let position = align_distances(by_distance, keys);
+        let by_distance = query.clone() + self.position_bias.clone();
         let query = query + self.content_bias.clone();
+        if bias.is_none() {
+            let distances = nn::Distances { queries: &by_distance, columns: &distances };
+            if let Some(mixed) = nn::attention(&query, &runs, Some(&distances)) {
+                return self.output.forward_rows(mixed);
+            }
+        }
+        let position = align_distances(by_distance.matmul(distances), keys);
         let (mut scores, mut values, mut start) = (Vec::new(), Vec::new(), 0);
         for (key, value) in runs {
             let length = value.dims()[2];
@@ -97,28 +108,35 @@ impl RelativeAttention {
             values.push(value);
             start += length;
         }
-        self.output.forward(attend(scores, values))
+        self.output.forward_rows(attend(scores, values))
     }
 
     /// Projected encodings for every distance from a query to a key: `keys - 1` down to
     /// `-(queries - 1)`, `[1, heads, head_dim, keys + queries - 1]`. They depend on the weights
-    /// alone, so one table serves all sessions and grows to the longest.
+    /// alone, so one table serves all sessions. It grows to what is usual and no further.
     fn distances(&self, keys: usize, queries: usize, device: &Device) -> Tensor<4> {
-        let mut held = self.distances.lock().unwrap_or_else(|e| e.into_inner());
-        let (past, future) = held.as_ref().map_or((0, 0), |d| (d.past, d.future));
-        let table = match held.take() {
-            Some(table) if past >= keys && future >= queries => table,
-            _ => {
-                let past = past.max(keys.next_power_of_two());
-                let future = future.max(queries.next_power_of_two());
-                let encoding = distance_encoding(past, future, self.width, device);
-                let rows = self.position.forward(encoding).swap_dims(1, 2);
-                let shape = [1, self.heads, self.width / self.heads, past + future - 1];
-                Distances { columns: rows.reshape(shape), past, future }
-            }
+        let table = if keys.max(queries) > MOST_KEPT {
+            self.project(keys, queries, device)
+        } else {
+            let mut held = self.distances.lock().unwrap_or_else(|e| e.into_inner());
+            let (past, future) = held.as_ref().map_or((0, 0), |d| (d.past, d.future));
+            let table = match held.take() {
+                Some(table) if past >= keys && future >= queries => table,
+                _ => {
+                    let past = past.max(keys.next_power_of_two());
+                    self.project(past, future.max(queries.next_power_of_two()), device)
+                }
+            };
+            held.insert(table).clone()
         };
-        let table = held.insert(table);
-        table.columns.clone().narrow(3, table.past - keys, keys + queries - 1)
+        table.columns.narrow(3, table.past - keys, keys + queries - 1)
+    }
+
+    fn project(&self, past: usize, future: usize, device: &Device) -> Distances {
+        let encoding = distance_encoding(past, future, self.width, device);
+        let columns = self.position.forward(encoding).swap_dims(1, 2);
+        let shape = [1, self.heads, self.width / self.heads, past + future - 1];
+        Distances { columns: columns.reshape(shape), past, future }
     }
 }
 

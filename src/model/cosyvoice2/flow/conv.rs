@@ -1,6 +1,7 @@
 //! Causal convolution, over a whole sequence or going on from where an earlier call stopped.
 
 use super::{tensor_bytes, unsupported};
+use crate::model::nn::multiply_windows;
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::Tensor;
 
@@ -19,10 +20,10 @@ impl Tail {
 /// Convolution of stride 1 that sees only the past: `kernel - 1` frames before the input.
 #[derive(Debug, Clone)]
 pub struct CausalConv {
-    /// Over windows of `kernel` frames, `[1, kernel * in, out]`.
-    weight: Tensor<3>,
-    /// `[1, 1, out]`
-    bias: Tensor<3>,
+    /// Over windows of `kernel` frames, `[kernel * in, out]`.
+    weight: Tensor<2>,
+    /// `[out]`
+    bias: Tensor<1>,
     kernel: usize,
 }
 
@@ -39,9 +40,8 @@ impl CausalConv {
         }
         let weight = scope.tensor("weight", [output, input, kernel])?;
         // Tap by tap, as the frames of a window lie in memory.
-        let weight = weight.permute([2, 1, 0]).reshape([1, kernel * input, output]);
-        let bias = scope.tensor("bias", [output])?.reshape([1, 1, output]);
-        Ok(Self { weight, bias, kernel })
+        let weight = weight.permute([2, 1, 0]).reshape([kernel * input, output]);
+        Ok(Self { weight, bias: scope.tensor("bias", [output])?, kernel })
     }
 
     /// BTC to BTC, of equal length. The rows of `x` go on from `tails`, an equal number of rows
@@ -75,7 +75,11 @@ impl CausalConv {
 
     /// BTC to BTC, `kernel - 1` frames shorter: the input brings its own past.
     pub fn forward_valid(&self, x: Tensor<3>) -> Tensor<3> {
-        windows(x, self.kernel).matmul(self.weight.clone()) + self.bias.clone()
+        if let Some(y) = multiply_windows(&x, self.kernel, &self.weight, Some(&self.bias)) {
+            return y;
+        }
+        let y = windows(x, self.kernel).matmul(self.weight.clone().unsqueeze::<3>());
+        y + self.bias.clone().unsqueeze::<3>()
     }
 }
 

@@ -163,7 +163,7 @@ impl Embed {
 
     /// BTC to BTC.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        self.norm.forward(self.linear.forward(x)) * self.scale
+        self.norm.forward(self.linear.forward_rows(x)) * self.scale
     }
 }
 
@@ -241,7 +241,7 @@ impl ConformerLayer {
         past: Option<&mut KvCache>,
     ) -> Tensor<3> {
         let x = self.attention.forward(self.norm_attention.forward(x.clone()), bias, past) + x;
-        let hidden = silu(self.w1.forward(self.norm_feed_forward.forward(x.clone())));
-        self.w2.forward(hidden) + x
+        let hidden = silu(self.w1.forward_rows(self.norm_feed_forward.forward(x.clone())));
+        self.w2.forward_rows(hidden) + x
     }
 }

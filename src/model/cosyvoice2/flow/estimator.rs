@@ -6,7 +6,7 @@ use super::conv::{CausalConv, Tail};
 use super::unsupported;
 use crate::model::cosyvoice2::config::FlowDecoderConfig;
 use crate::model::nn::activation::{gelu, mish, silu};
-use crate::model::nn::{LayerNorm, Linear};
+use crate::model::nn::{LayerNorm, Linear, attention};
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -352,8 +352,8 @@ impl TransformerBlock {
         past: &mut [&mut KvCache],
     ) -> Tensor<3> {
         let x = self.attention(self.norm_attention.forward(x.clone()), bias, past) + x;
-        let hidden = self.expand.forward(self.norm_feed_forward.forward(x.clone()));
-        self.contract.forward(gelu(hidden)) + x
+        let hidden = self.expand.forward_rows(self.norm_feed_forward.forward(x.clone()));
+        self.contract.forward_rows(gelu(hidden)) + x
     }
 
     fn attention(
@@ -364,11 +364,19 @@ impl TransformerBlock {
     ) -> Tensor<3> {
         let [batch, frames, _] = x.dims();
         let heads = self.heads;
-        let split =
-            self.qkv.forward(x).reshape([batch, frames, 3 * heads, self.head_dim]).swap_dims(1, 2);
+        let split = self
+            .qkv
+            .forward_rows(x)
+            .reshape([batch, frames, 3 * heads, self.head_dim])
+            .swap_dims(1, 2);
         let part = |i: usize| split.clone().narrow(1, i * heads, heads);
         let (query, key, value) = (part(0), part(1).transpose(), part(2));
         let attend_rows = |query: Tensor<4>, runs: Vec<KeysValues>| {
+            if bias.is_none()
+                && let Some(mixed) = attention(&query, &runs, None)
+            {
+                return mixed;
+            }
             let score = |key: Tensor<4>| match bias {
                 Some(bias) => query.clone().matmul(key) + bias.clone(),
                 None => query.clone().matmul(key),
@@ -388,6 +396,6 @@ impl TransformerBlock {
                 Tensor::cat(mixed.collect(), 0)
             }
         };
-        self.output.forward(mixed)
+        self.output.forward_rows(mixed)
     }
 }

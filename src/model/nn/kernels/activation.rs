@@ -128,12 +128,12 @@ fn softmax_body(parts: &mut [&mut [f32]], widths: &[usize]) {
 }
 
 #[inline(always)]
-fn larger(a: f32, b: f32) -> f32 {
+pub(super) fn larger(a: f32, b: f32) -> f32 {
     if b > a { b } else { a }
 }
 
 #[inline(always)]
-fn maximum(row: &[f32]) -> f32 {
+pub(super) fn maximum(row: &[f32]) -> f32 {
     let (lanes, rest) = row.as_chunks::<LANES>();
     let mut most = [f32::NEG_INFINITY; LANES];
     for chunk in lanes {
@@ -146,7 +146,7 @@ fn maximum(row: &[f32]) -> f32 {
 
 /// Replaces every `x` by `e^(x - most)`; gives their sum.
 #[inline(always)]
-fn exponentiate(row: &mut [f32], most: f32) -> f32 {
+pub(super) fn exponentiate(row: &mut [f32], most: f32) -> f32 {
     let (lanes, rest) = row.as_chunks_mut::<LANES>();
     let mut sums = [0.0; LANES];
     for chunk in lanes {

@@ -4,17 +4,21 @@
 //! Every kernel has a twin of plain Burn operations that serves all other backends and types.
 
 pub mod activation;
+mod attention;
 mod conv1d;
 mod decode_attention;
 mod decoder;
+mod multiply;
 mod sine;
 mod skinny;
 mod snake;
 mod tile;
 
+pub(crate) use attention::{Distances, attention};
 pub(crate) use conv1d::{Packed, Window};
 pub(crate) use decode_attention::{Sequence, decode_attention};
 pub(crate) use decoder::{copy_row_starts, gated_silu, rms_norm, rotate};
+pub(crate) use multiply::multiply_windows;
 pub(crate) use sine::add_tone;
 pub use skinny::Precision;
 pub(crate) use skinny::SkinnyMatrix;
