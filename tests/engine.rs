@@ -6,9 +6,8 @@ use mynah::engine::{
     self, AudioEvent, DEFAULT_VOICE, EngineError, EngineHandle, EngineSettings, Registry, Session,
     SpeakRequest, TextEvent, TextInput, VoiceSource,
 };
-use mynah::model::cosyvoice2::CosyVoice2;
+use mynah::model::cosyvoice2::{CosyVoice2, LoadOptions};
 use mynah::model::device;
-use mynah::model::nn::Precision;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,7 +30,7 @@ fn start_with(engine: EngineConfig, limits: LimitsConfig) -> EngineHandle {
         sample_rate: 24_000,
     };
     let device = device::by_name("cpu").expect("the CPU");
-    let load = move || CosyVoice2::load(&dir, &device, Precision::F32);
+    let load = move || CosyVoice2::load(&dir, &device, LoadOptions::default());
     let (handle, loaded) = engine::start(settings, load).expect("a thread");
     loaded.blocking_recv().expect("an answer").expect("the bundled model");
     handle

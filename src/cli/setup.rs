@@ -4,7 +4,7 @@ use super::{Failure, ModelArgs};
 use crate::audio::{self, Clip};
 use crate::config::Config;
 use crate::engine::{self, EngineHandle, EngineSettings, Registry, Store};
-use crate::model::cosyvoice2::{CosyVoice2, ModelConfig, ModelError};
+use crate::model::cosyvoice2::{CosyVoice2, LoadOptions, ModelConfig, ModelError};
 use crate::model::device;
 use crate::model::nn::Precision;
 use serde_json::{Value, json};
@@ -84,12 +84,13 @@ pub fn recording(file: &Path, config: &Config) -> Result<Clip, Failure> {
     Ok(audio::decode_prompt(&bytes).map_err(|e| named(&e))?)
 }
 
-/// Numbers that the language model's weights are held in; the settings have been checked.
-pub fn precision(config: &Config) -> Precision {
-    match config.model.dtype.as_str() {
+/// How the settings, which have been checked, want a model loaded.
+pub fn load_options(config: &Config) -> LoadOptions {
+    let precision = match config.model.dtype.as_str() {
         "f16" => Precision::F16,
         _ => Precision::F32,
-    }
+    };
+    LoadOptions { precision, left_blocks: config.flow.left_blocks }
 }
 
 /// Starts the engine; the receiver tells when the model is loaded and warm.
@@ -105,8 +106,8 @@ pub fn start_engine(
         registry: registry(&dir, config)?,
         sample_rate: u32::try_from(sample_rate)?,
     };
-    let precision = precision(config);
-    Ok(engine::start(settings, move || CosyVoice2::load(&dir, &device, precision))?)
+    let options = load_options(config);
+    Ok(engine::start(settings, move || CosyVoice2::load(&dir, &device, options))?)
 }
 
 /// Starts the engine and waits until it is ready.

@@ -20,7 +20,7 @@ pub fn run(args: TokensArgs) -> Result<(), Failure> {
     let clip = setup::recording(&args.file, &config)?;
     let device = device::by_name(&config.model.device)?;
     let dir = setup::model_dir(&config)?;
-    let model = CosyVoice2::load(&dir, &device, setup::precision(&config))?;
+    let model = CosyVoice2::load(&dir, &device, setup::load_options(&config))?;
     let tokens: Vec<String> = model.speech_tokens(&clip).iter().map(u32::to_string).collect();
     println!("{}", tokens.join(" "));
     Ok(())

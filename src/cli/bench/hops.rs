@@ -54,7 +54,7 @@ pub fn run(config: &Config, progress: &ProgressBar) -> Result<Hops, Failure> {
     let device = device::by_name(&config.model.device)?;
     let registry = setup::registry(&dir, config)?;
     let found = registry.resolve(&VoiceSource::Named(DEFAULT_VOICE.into()))?;
-    let model = CosyVoice2::load(&dir, &device, setup::precision(config))?;
+    let model = CosyVoice2::load(&dir, &device, setup::load_options(config))?;
     let mut making = registry.begin(&found, &model, config.engine.first_hop)?;
     let voice = loop {
         if let Some(voice) = making.step(&model)? {

@@ -1,7 +1,6 @@
 //! What a model directory holds, against what the model needs.
 
-use super::{CosyVoice2, ModelConfig, ModelError};
-use crate::model::nn::Precision;
+use super::{CosyVoice2, LoadOptions, ModelConfig, ModelError};
 use burn::tensor::Device;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -36,7 +35,7 @@ impl CosyVoice2 {
             dir,
             config,
             device,
-            Precision::F32,
+            LoadOptions::default(),
             |weights| weights.tolerant(),
             |weights| {
                 let mut report = report.borrow_mut();

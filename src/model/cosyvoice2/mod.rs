@@ -26,5 +26,5 @@ pub use error::ModelError;
 pub use fingerprint::fingerprint;
 pub use generation::{Generation, GenerationOptions, Next, WaveShape};
 pub use llm::Slots;
-pub use model::CosyVoice2;
+pub use model::{CosyVoice2, LoadOptions};
 pub use voice::{Voice, VoiceTensors, VoiceWork};

@@ -31,17 +31,26 @@ pub struct CosyVoice2 {
     fingerprint: [u8; 32],
 }
 
+/// How a model is loaded.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LoadOptions {
+    /// Numbers that the language model's weights are held in.
+    pub precision: Precision,
+    /// Blocks that the streaming flow looks back at, see [`Flow::set_left_blocks`]; 0: all.
+    pub left_blocks: usize,
+}
+
 impl CosyVoice2 {
     /// The family's name, as clients see it.
     pub const NAME: &'static str = "CosyVoice2";
 
-    /// Loads a directory of the official layout, with the language model's weights in `precision`.
+    /// Loads a directory of the official layout.
     ///
     /// # Errors
     /// The first file or tensor that is missing or is not what the configuration says.
-    pub fn load(dir: &Path, device: &Device, precision: Precision) -> Result<Self, ModelError> {
+    pub fn load(dir: &Path, device: &Device, options: LoadOptions) -> Result<Self, ModelError> {
         let config = ModelConfig::from_dir(dir)?;
-        Self::load_with(dir, config, device, precision, |weights| weights, |_| {})
+        Self::load_with(dir, config, device, options, |weights| weights, |_| {})
     }
 
     /// Loads with every file's [`Weights`] passed through `open` before, and `close` after, its
@@ -50,7 +59,7 @@ impl CosyVoice2 {
         dir: &Path,
         config: ModelConfig,
         device: &Device,
-        precision: Precision,
+        options: LoadOptions,
         open: impl Fn(Weights) -> Weights,
         mut close: impl FnMut(Weights),
     ) -> Result<Self, ModelError> {
@@ -58,12 +67,13 @@ impl CosyVoice2 {
 
         let weights = open(Weights::open_either(dir, "llm")?);
         let scope = weights.scope(device);
-        let llm = Llm::load_as(&scope, &config.llm, config.speech_token_size, precision)?;
+        let llm = Llm::load_as(&scope, &config.llm, config.speech_token_size, options.precision)?;
         close(weights);
 
         let weights = open(Weights::open_either(dir, "flow")?);
-        let flow =
+        let mut flow =
             Flow::load(&weights.scope(device), &config.flow, config.spk_embed_dim, MEL_BINS)?;
+        flow.set_left_blocks(options.left_blocks);
         close(weights);
 
         let weights = Weights::open_either(dir, "hift")?;

@@ -12,7 +12,7 @@ fn dir() -> PathBuf {
 }
 
 fn model() -> CosyVoice2 {
-    CosyVoice2::load(&dir(), &Device::flex(), crate::model::nn::Precision::F32)
+    CosyVoice2::load(&dir(), &Device::flex(), crate::model::cosyvoice2::LoadOptions::default())
         .expect("the bundled model")
 }
 
