@@ -614,6 +614,8 @@ def compare(args):
 
 def main():
     args = arguments()
+    # Ended from outside, it still ends its server and removes its folders.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         compare(args)
     except (Failure, OSError, http.client.HTTPException) as error:
