@@ -95,6 +95,7 @@ fn failures_are_one_line_that_says_what() {
         (&["serve", "--idle-timeout", "0"], "limits.idle_timeout"),
         (&["bench", "--model-dir", "/nowhere"], "does not exist"),
         (&["bench", "--duration", "3"], "--duration"),
+        (&["bench", "--server-only", "--sessions", "1,2"], "one number"),
         (&["bench", "--compare", "/nowhere.json"], "/nowhere.json"),
         (&["bench", "--compare", "Cargo.toml"], "Cargo.toml"),
     ] {

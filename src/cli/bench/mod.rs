@@ -130,6 +130,9 @@ pub fn run(args: BenchArgs) -> Result<(), Failure> {
     if args.duration.is_some() && args.rate.is_none() && !args.server_only {
         return Err("--duration goes with --rate or --server-only: a closed loop ends after -n utterances per client".into());
     }
+    if args.server_only && args.sessions.len() > 1 {
+        return Err("--server-only takes one number of --sessions".into());
+    }
     let earlier = match &args.compare {
         Some(file) => Some((file, compare::read(file)?)),
         None => None,

@@ -6,6 +6,7 @@ use super::machine::Machine;
 use super::run::Run;
 use super::server_only::ServerOnly;
 use super::spread::Spread;
+use super::stages::StageFigures;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -42,6 +43,7 @@ pub struct Report {
 
 /// A line of a table: what it is, and its value in each run.
 type Row<'a> = (&'a str, Value<'a>);
+type OfStage = fn(&StageFigures) -> Option<f64>;
 type Value<'a> = Box<dyn Fn(&Run) -> Option<f64> + 'a>;
 
 impl Report {
@@ -147,6 +149,10 @@ impl Report {
         rows.push(("wall time, s", Box::new(|run| Some(run.seconds))));
         rows.push(("processor time, s", Box::new(|run| run.processor_seconds)));
         rows.push((
+            "… by second of audio, s",
+            Box::new(|run| run.processor_seconds_per_audio_second),
+        ));
+        rows.push((
             "streams with an underrun, %",
             Box::new(|run| Some(run.underruns.share * 100.0)),
         ));
@@ -175,18 +181,15 @@ impl Report {
     fn stages_table(&self, out: &mut String) {
         let stages: Vec<&str> =
             self.runs.first().map(|run| run.stages.keys().copied().collect()).unwrap_or_default();
-        for (title, of) in [
-            (
-                "stage, % of wall time",
-                (|s| s.share * 100.0) as fn(&super::stages::StageFigures) -> f64,
-            ),
+        let figures: [(&str, OfStage); 4] = [
+            ("stage, % of wall time", |s| (s.count > 0).then_some(s.share * 100.0)),
             ("stage, mean ms", |s| s.mean_ms),
             ("stage, sessions a piece serves", |s| s.rows),
             ("stage, audio seconds per second", |s| s.audio_seconds_per_second),
-        ] {
-            let value = |stage| -> Value {
-                Box::new(move |run| run.stages.get(stage).filter(|s| s.count > 0).map(of))
-            };
+        ];
+        for (title, of) in figures {
+            let value =
+                |stage| -> Value { Box::new(move |run| run.stages.get(stage).and_then(of)) };
             let rows: Vec<Row> = stages.iter().map(|stage| (*stage, value(*stage))).collect();
             let mut grid = String::new();
             self.grid(&mut grid, rows);
@@ -247,6 +250,9 @@ fn comparison_table(out: &mut String, comparison: &Comparison) {
     let _ = writeln!(out, "\ncompared with {}: then, now, now by then", comparison.file.display());
     for condition in &comparison.differs {
         line(out, &format!("not the same {condition}"));
+    }
+    if comparison.figures.is_empty() {
+        line(out, "nothing was measured in both");
     }
     for figure in &comparison.figures {
         let ratio = figure.ratio.map_or("-".into(), |ratio| format!("{ratio:.2}"));

@@ -18,6 +18,8 @@ pub struct Run {
     /// Utterances spoken.
     pub utterances: usize,
     pub refused: usize,
+    /// Of all requests.
+    pub refused_share: f64,
     /// How long a refusal took to come.
     pub refusal_ms: Option<Spread>,
     /// From the request to the first audio: with whole text from its end, word by word from the
@@ -34,6 +36,7 @@ pub struct Run {
     pub seconds: f64,
     /// Processor time of the whole process.
     pub processor_seconds: Option<f64>,
+    pub processor_seconds_per_audio_second: Option<f64>,
     pub audio_seconds: f64,
     /// Of all sessions together.
     pub audio_seconds_per_second: f64,
@@ -125,6 +128,7 @@ impl Run {
             rate,
             utterances: streams.len(),
             refused: refusals.len(),
+            refused_share: round(refusals.len() as f64 / outcomes.len().max(1) as f64),
             refusal_ms: Spread::of(refusals),
             first_packet_ms: first(|_| 0.0),
             first_packet_after_text_ms: match text {
@@ -136,6 +140,9 @@ impl Run {
             underruns: Underruns::of(&streams),
             seconds: round(around.seconds),
             processor_seconds: around.processor_seconds.map(round),
+            processor_seconds_per_audio_second: around
+                .processor_seconds
+                .map(|spent| round(spent / audio.max(1e-9))),
             audio_seconds: round(audio),
             audio_seconds_per_second: round(audio / around.seconds.max(1e-9)),
             rtf: round(spent / audio.max(1e-9)),
@@ -176,12 +183,13 @@ mod tests {
         ];
         let around = Around {
             seconds: 2.0,
-            processor_seconds: None,
+            processor_seconds: Some(3.0),
             memory: Seen::default(),
             stages: BTreeMap::new(),
         };
         let run = Run::new(Some(2), None, TextPace::Words(None), &outcomes, around);
-        assert_eq!((run.utterances, run.refused), (2, 1));
+        assert_eq!((run.utterances, run.refused, run.refused_share), (2, 1, 0.333));
+        assert_eq!(run.processor_seconds_per_audio_second, Some(0.75));
         assert_eq!(run.refusal_ms.map(|s| s.max), Some(1.0));
         assert_eq!(run.first_packet_ms.map(|s| (s.p50, s.max)), Some((250.0, 1000.0)));
         // The first stream sounded a quarter of a second before its text was complete.

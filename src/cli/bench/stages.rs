@@ -12,13 +12,14 @@ pub struct StageFigures {
     /// Pieces of work.
     pub count: u64,
     pub seconds: f64,
-    pub mean_ms: f64,
     /// Of the run's wall time.
     pub share: f64,
+    /// Of a piece of work; like what follows None where there was none.
+    pub mean_ms: Option<f64>,
     /// Sessions that a piece of work served, on average.
-    pub rows: f64,
+    pub rows: Option<f64>,
     /// Seconds of audio of the run by second of this stage.
-    pub audio_seconds_per_second: f64,
+    pub audio_seconds_per_second: Option<f64>,
 }
 
 /// The sums of the registry at one moment.
@@ -55,12 +56,12 @@ impl Snapshot {
             };
             let seconds = of("mynah_stage_seconds", "sum");
             let count = of("mynah_stage_seconds", "count");
-            let per = |value: f64, by: f64| if by > 0.0 { round(value / by) } else { 0.0 };
+            let per = |value: f64, by: f64| (by > 0.0).then(|| round(value / by));
             StageFigures {
                 count: count as u64,
                 seconds: round(seconds),
                 mean_ms: per(seconds * 1e3, count),
-                share: per(seconds, wall),
+                share: per(seconds, wall).unwrap_or_default(),
                 rows: per(of("mynah_rows_per_step", "sum"), count),
                 audio_seconds_per_second: per(audio, seconds),
             }
@@ -84,8 +85,10 @@ mod tests {
         metrics::cache_bytes("bench-test", 77);
         let after = Snapshot::take(&handle);
         let voice = after.since(&before, 4.0, 2.0)["voice"];
-        assert_eq!((voice.count, voice.seconds, voice.mean_ms), (2, 1.0, 500.0));
-        assert_eq!((voice.share, voice.rows, voice.audio_seconds_per_second), (0.25, 2.0, 2.0));
+        assert_eq!((voice.count, voice.seconds, voice.share), (2, 1.0, 0.25));
+        assert_eq!((voice.mean_ms, voice.rows), (Some(500.0), Some(2.0)));
+        assert_eq!(voice.audio_seconds_per_second, Some(2.0));
+        assert_eq!(after.since(&after, 4.0, 2.0)["voice"].mean_ms, None);
         assert_eq!(after.cache_bytes("bench-test"), 77.0);
     }
 }
