@@ -10,8 +10,8 @@ use crate::model::nn::KvCache;
 
 /// A text token that no vocabulary has: stands for whatever a session may say.
 const ANY_TEXT: u32 = u32::MAX;
-/// Positions per forward: few enough that other sessions wait no longer than for a hop.
-const STEP: usize = 128;
+/// Positions per forward: few enough to take no longer than a step of the flow.
+const STEP: usize = 32;
 
 /// Inputs and the keys and values they leave behind.
 pub struct Prefix {
