@@ -4,6 +4,8 @@
 //! layer is made by `load` from a [`Scope`](crate::model::weights::Scope) and used by `forward`.
 
 mod conv;
+mod conv2d;
+mod conv_transpose;
 mod kernels;
 mod kv_cache;
 mod linear;
@@ -11,8 +13,10 @@ mod norm;
 mod rotary;
 
 pub use conv::{Conv1d, ConvOptions};
+pub(crate) use conv_transpose::ConvTranspose1d;
+pub(crate) use conv2d::Conv2d;
 pub use kernels::activation;
-pub(crate) use kernels::{Snake, add_tone, decode_attention};
+pub(crate) use kernels::{Snake, add_tone, decode_attention, polar};
 pub use kv_cache::{CacheFull, KvCache};
 pub use linear::Linear;
 pub use norm::{BatchNorm, LayerNorm, RmsNorm};

@@ -5,14 +5,20 @@
 
 pub mod activation;
 mod conv1d;
+mod conv2d;
 mod decode_attention;
+mod polar;
 mod sine;
 mod snake;
+mod transposed;
 
 pub(crate) use conv1d::{Packed, Window};
+pub(crate) use conv2d::Rows;
 pub(crate) use decode_attention::decode_attention;
+pub(crate) use polar::polar;
 pub(crate) use sine::add_tone;
 pub(crate) use snake::Snake;
+pub(crate) use transposed::Transposed;
 
 use burn::backend::Flex;
 use burn::tensor::{Bytes, DType, Device, Tensor};
