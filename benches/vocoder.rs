@@ -6,7 +6,7 @@
 use burn::tensor::{Device, Distribution, Tensor};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use mynah::model::cosyvoice2::config::ModelConfig;
-use mynah::model::cosyvoice2::hift::{Hift, VocoderStream};
+use mynah::model::cosyvoice2::hift::{Hift, VocoderPush, VocoderStream};
 use mynah::model::weights::Weights;
 use std::hint::black_box;
 use std::path::Path;
@@ -36,13 +36,18 @@ fn benches(c: &mut Criterion) {
     });
     let mut started = start.clone();
     started.push(first.clone(), false);
-    c.bench_function("later hop, 50 frames", |b| {
-        b.iter_batched_ref(
-            || started.clone(),
-            |s| s.push(later.clone(), false),
-            BatchSize::SmallInput,
-        );
-    });
+    for sessions in [1, 4] {
+        let streams = || vec![started.clone(); sessions];
+        let hop = |streams: &mut Vec<VocoderStream>| {
+            let pushes = streams.iter_mut();
+            let pushes =
+                pushes.map(|stream| VocoderPush { stream, mel: later.clone(), last: false });
+            VocoderStream::push_batch(pushes.collect())
+        };
+        c.bench_function(&format!("later hop, 50 frames, {sessions} sessions"), |b| {
+            b.iter_batched_ref(streams, hop, BatchSize::SmallInput);
+        });
+    }
 
     for frames in [50, 58] {
         let mel = random([1, 80, frames]);

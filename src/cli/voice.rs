@@ -85,7 +85,8 @@ fn add(args: &AddArgs) -> Result<(), Failure> {
     let clip = setup::recording(&args.audio, &config)?;
     let recording = Recording::new(&clip, &text)?;
     let device = device::by_name(&config.model.device)?;
-    let model = CosyVoice2::load(&setup::model_dir(&config)?, &device, setup::load_options(&config))?;
+    let model =
+        CosyVoice2::load(&setup::model_dir(&config)?, &device, setup::load_options(&config))?;
     let tensors = model.encode_prompt(&recording.prompt.audio, &recording.prompt.text)?;
     store.add(&name, &recording, &tensors, model.fingerprint(), args.force).map_err(|error| {
         match error {

@@ -85,6 +85,32 @@ impl Campplus {
         self.project(statistics(relu(x)))
     }
 
+    /// [`Self::embed`] in steps, which [`Self::advance`] takes.
+    pub fn begin(&self, fbank: Tensor<3>) -> Embedding {
+        Embedding { stage: EmbeddingStage::Head { x: head::plane(fbank), next: 0 } }
+    }
+
+    /// One step: a block of the 2-D network or a dense one; the last gives the embedding. After it
+    /// there is none, and steps do nothing.
+    pub fn advance(&self, embedding: &mut Embedding) -> Option<Tensor<2>> {
+        let stage = std::mem::replace(&mut embedding.stage, EmbeddingStage::Done);
+        embedding.stage = match stage {
+            EmbeddingStage::Head { x, next } => {
+                let (x, next) = (self.head.step(next, x), next + 1);
+                match next < self.head.steps() {
+                    true => EmbeddingStage::Head { x, next },
+                    false => EmbeddingStage::Dense { x: self.tdnn(head::flat(x)), next: 0 },
+                }
+            }
+            EmbeddingStage::Dense { x, next } if next < self.stages.len() => {
+                EmbeddingStage::Dense { x: self.stage(next, x), next: next + 1 }
+            }
+            EmbeddingStage::Dense { x, .. } => return Some(self.project(statistics(relu(x)))),
+            EmbeddingStage::Done => EmbeddingStage::Done,
+        };
+        None
+    }
+
     /// The 2-D network: `[batch, frames, 80]` to BCT, channels and frequency bins in one
     /// dimension, channel major.
     pub fn head(&self, fbank: Tensor<3>) -> Tensor<3> {
@@ -109,6 +135,27 @@ impl Campplus {
     pub fn project(&self, statistics: Tensor<2>) -> Tensor<2> {
         self.dense.forward(statistics.unsqueeze_dim(2)).squeeze_dim(2)
     }
+}
+
+/// An utterance that is being embedded, see [`Campplus::advance`].
+#[derive(Debug, Clone)]
+pub struct Embedding {
+    stage: EmbeddingStage,
+}
+
+#[derive(Debug, Clone)]
+enum EmbeddingStage {
+    /// `[batch, channels, bins, frames]` before step `next` of the 2-D network.
+    Head {
+        x: Tensor<4>,
+        next: usize,
+    },
+    /// BCT before dense block `next`.
+    Dense {
+        x: Tensor<3>,
+        next: usize,
+    },
+    Done,
 }
 
 /// Mean and unbiased standard deviation over time: BCT to `[batch, 2 * channels]`.
@@ -217,6 +264,21 @@ mod tests {
             assert_eq!(embedding.len(), 192);
             assert!(embedding.iter().all(|v| v.is_finite()), "{frames} frames");
         }
+    }
+
+    /// Steps give the embedding of one pass, and an end that is asked again gives nothing.
+    #[test]
+    fn steps_give_the_embedding_of_one_pass() {
+        let device = Device::flex();
+        let model = Campplus::open(&mini(), &CampplusConfig::default(), &device).unwrap();
+        let values: Vec<f32> = (0..150 * 80).map(|i| (i as f32 * 0.37).sin()).collect();
+        let fbank = Tensor::from_data(TensorData::new(values, [1, 150, 80]), &device);
+        let mut embedding = model.begin(fbank.clone());
+        let steps = model.head.steps() + model.stages.len();
+        assert!((0..steps).all(|_| model.advance(&mut embedding).is_none()));
+        let got = model.advance(&mut embedding).unwrap();
+        assert_eq!(got.into_data(), model.embed(fbank).into_data());
+        assert!(model.advance(&mut embedding).is_none());
     }
 
     /// Sizes other than the file's are named, not read past.

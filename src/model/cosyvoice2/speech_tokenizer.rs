@@ -32,6 +32,25 @@ pub struct SpeechTokenizer {
     project_down: Linear,
 }
 
+/// An utterance that is being encoded, see [`SpeechTokenizer::advance`].
+#[derive(Debug, Clone)]
+pub struct Encoding {
+    stage: EncodingStage,
+}
+
+#[derive(Debug, Clone)]
+enum EncodingStage {
+    /// `[1, mels, frames]`
+    Mel(Tensor<3>),
+    /// Frames `[1, time, state]` before block `next`.
+    Blocks {
+        x: Tensor<3>,
+        rotary: Option<Box<Rotary>>,
+        next: usize,
+    },
+    Done,
+}
+
 /// Encoder frames of a batch, padded to the longest row.
 #[derive(Debug, Clone)]
 pub struct Frames {
@@ -90,8 +109,44 @@ impl SpeechTokenizer {
     /// Tokens of one utterance. `mel` is whisper's log-mel, `[1, mels, frames]`; the result has a
     /// quarter as many tokens as frames, rounded up.
     pub fn encode(&self, mel: Tensor<3>) -> Vec<u32> {
-        let frames = mel.dims()[2];
-        self.forward(mel, &[frames]).pop().unwrap_or_default()
+        let mut encoding = self.begin(mel);
+        loop {
+            if let Some(tokens) = self.advance(&mut encoding) {
+                return tokens;
+            }
+        }
+    }
+
+    /// [`Self::encode`] in steps, which [`Self::advance`] takes. `mel` is `[1, mels, frames]`.
+    pub fn begin(&self, mel: Tensor<3>) -> Encoding {
+        Encoding { stage: EncodingStage::Mel(mel) }
+    }
+
+    /// One step: the two convolutions, then a block of the transformer each; the last one gives
+    /// the tokens. After them there are none.
+    pub fn advance(&self, encoding: &mut Encoding) -> Option<Vec<u32>> {
+        let (x, rotary, next) = match std::mem::replace(&mut encoding.stage, EncodingStage::Done) {
+            EncodingStage::Mel(mel) if mel.dims()[2] > 0 => {
+                let frames = mel.dims()[2];
+                let x = self.stem(mel, &[frames]).x;
+                let rotary = self.rotary(&x).map(Box::new);
+                (x, rotary, 0)
+            }
+            EncodingStage::Blocks { x, rotary, next } => {
+                let x = match (self.blocks.get(next), &rotary) {
+                    (Some(block), Some(rotary)) => block.forward(x, rotary, None),
+                    _ => x,
+                };
+                (x, rotary, next + 1)
+            }
+            EncodingStage::Mel(_) | EncodingStage::Done => return Some(Vec::new()),
+        };
+        if next < self.blocks.len() {
+            encoding.stage = EncodingStage::Blocks { x, rotary, next };
+            return None;
+        }
+        let tokens = x.dims()[1];
+        Some(codes(self.project(x), &[tokens]).pop().unwrap_or_default())
     }
 
     /// Tokens of each row of a batch. `mel` is `[batch, mels, frames]`, `lengths` the frames of
@@ -128,10 +183,8 @@ impl SpeechTokenizer {
     /// The first `count` blocks, BTC to BTC.
     pub fn blocks(&self, frames: Frames, count: usize) -> Frames {
         let Frames { x, lengths } = frames;
-        let (time, device) = (x.dims()[1], x.device());
-        let mask = key_mask(&lengths, time, &device);
-        let rotary = self.blocks.first().map(|b| Rotary::new(time, b.head_dim(), &device));
-        let x = match rotary {
+        let mask = key_mask(&lengths, x.dims()[1], &x.device());
+        let x = match self.rotary(&x) {
             Some(rotary) => self
                 .blocks
                 .iter()
@@ -140,6 +193,12 @@ impl SpeechTokenizer {
             None => x,
         };
         Frames { x, lengths }
+    }
+
+    /// The positions of frames BTC; none where there are no blocks.
+    fn rotary(&self, x: &Tensor<3>) -> Option<Rotary> {
+        let head_dim = self.blocks.first()?.head_dim();
+        Some(Rotary::new(x.dims()[1], head_dim, &x.device()))
     }
 
     /// Frames BTC to the quantiser's dimensions, before rounding: `[batch, time, digits]`.
@@ -259,7 +318,8 @@ mod tests {
             SpeechTokenizer::open(&mini(), &SpeechTokenizerConfig::default(), &device).unwrap();
         for (frames, tokens) in [(0, 0), (1, 1), (4, 1), (5, 2), (50, 13)] {
             let mel = Tensor::zeros([1, 128, frames], &device);
-            assert_eq!(tokenizer.encode(mel).len(), tokens, "{frames} frames");
+            assert_eq!(tokenizer.encode(mel.clone()).len(), tokens, "{frames} frames");
+            assert_eq!(tokenizer.forward(mel, &[frames])[0].len(), tokens, "{frames} frames");
         }
         let other =
             SpeechTokenizerConfig { n_audio_state: 64, n_audio_head: 1, ..Default::default() };
@@ -280,6 +340,23 @@ mod tests {
         let together = tokenizer.forward(batch.clone(), &[60, 37]);
         let alone = tokenizer.encode(batch.narrow(0, 1, 1).narrow(2, 0, 37));
         assert_eq!(together[1], alone);
+    }
+
+    /// Steps give the tokens of the pass over a batch, and an end that is asked again ends.
+    #[test]
+    fn steps_give_the_tokens_of_one_pass() {
+        let device = Device::flex();
+        let tokenizer =
+            SpeechTokenizer::open(&mini(), &SpeechTokenizerConfig::default(), &device).unwrap();
+        let values: Vec<f32> = (0..128 * 90).map(|i| (i as f32 * 0.37).sin()).collect();
+        let mel = Tensor::<3>::from_data(TensorData::new(values, [1, 128, 90]), &device);
+        let mut encoding = tokenizer.begin(mel.clone());
+        for _ in 0..tokenizer.blocks.len() {
+            assert_eq!(tokenizer.advance(&mut encoding), None);
+        }
+        let tokens = tokenizer.advance(&mut encoding);
+        assert_eq!(tokens, Some(tokenizer.forward(mel, &[90]).remove(0)));
+        assert_eq!(tokenizer.advance(&mut encoding), Some(Vec::new()));
     }
 
     #[test]

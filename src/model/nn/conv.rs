@@ -1,6 +1,7 @@
+use super::kernels::activation::leaky_relu_row;
 use super::kernels::{Packed, Snake, Window};
 use crate::model::weights::{Scope, WeightsError};
-use burn::tensor::{Tensor, module, ops};
+use burn::tensor::{Tensor, activation, module, ops};
 use std::sync::Arc;
 
 /// How a [`Conv1d`] slides over its input. The default is stride 1, dilation 1, one group, no
@@ -73,6 +74,24 @@ impl Conv1d {
     /// The convolution of `snake(x)`, BCT to BCT.
     pub(crate) fn forward_snake(&self, x: Tensor<3>, snake: &Snake) -> Tensor<3> {
         self.run(x, |channel, row| snake.row(channel, row), |x| snake.forward(x))
+    }
+
+    /// The convolution of the leaky ReLU of `x`, BCT to BCT.
+    pub(crate) fn forward_leaky(&self, x: Tensor<3>, slope: f64) -> Tensor<3> {
+        let by_row = |_, row: &mut [f32]| leaky_relu_row(row, slope as f32);
+        self.run(x, by_row, |x| activation::leaky_relu(x, slope))
+    }
+
+    /// `sum` plus the convolution of `snake(x)`, BCT to BCT.
+    pub(crate) fn add_snake(&self, sum: Tensor<3>, x: Tensor<3>, snake: &Snake) -> Tensor<3> {
+        let ConvOptions { stride, padding, dilation, .. } = self.options;
+        match &self.weights {
+            Weights::Packed(packed) => {
+                let window = Window { stride, padding, dilation };
+                packed.forward_onto(sum, x, window, |channel, row| snake.row(channel, row))
+            }
+            Weights::Plain(_) => sum + self.forward_snake(x, snake),
+        }
     }
 
     /// The convolution of `x` after `by_row`, or the same as one operation.

@@ -4,6 +4,8 @@
 //! layer is made by `load` from a [`Scope`](crate::model::weights::Scope) and used by `forward`.
 
 mod conv;
+mod conv2d;
+mod conv_transpose;
 mod kernels;
 mod kv_cache;
 mod linear;
@@ -11,8 +13,11 @@ mod norm;
 mod rotary;
 
 pub use conv::{Conv1d, ConvOptions};
+pub(crate) use conv_transpose::ConvTranspose1d;
+pub(crate) use conv2d::Conv2d;
 pub(crate) use kernels::{
     Distances, Snake, add_tone, attention, decode_attention, gated_silu, multiply_windows, on_pool,
+    polar,
 };
 pub use kernels::{Precision, activation};
 pub use kv_cache::{CacheFull, KvCache};

@@ -95,8 +95,12 @@ fn hostile_names_are_unknown_voices() {
 #[test]
 fn damaged_tensors_are_made_anew_and_kept() {
     let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join("model_weights/mynah-mini");
-    let model = CosyVoice2::load(&bundled, &Device::flex(), crate::model::cosyvoice2::LoadOptions::default())
-        .expect("the bundled model");
+    let model = CosyVoice2::load(
+        &bundled,
+        &Device::flex(),
+        crate::model::cosyvoice2::LoadOptions::default(),
+    )
+    .expect("the bundled model");
     let (_dir, store, registry) = registry();
     // Its tensors are another model's, and could be no voice of any.
     add(&store, "anna", "Hello.");

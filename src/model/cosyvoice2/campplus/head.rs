@@ -1,9 +1,10 @@
 //! The 2-D residual network in front: frequency shrinks to an eighth, time stays.
 
 use super::{folded, size};
+use crate::model::nn::Conv2d;
 use crate::model::weights::{Scope, WeightsError};
+use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
-use burn::tensor::{Tensor, module, ops};
 
 /// Residual network over frequency and time.
 #[derive(Debug, Clone)]
@@ -18,7 +19,7 @@ impl Head {
     pub fn load(scope: &Scope) -> Result<Self, WeightsError> {
         let c = size(scope, "conv1.weight", 0, 32);
         let conv = |name: &str, norm: &str, input, stride| {
-            Conv2d::load(&scope.sub(name), &scope.sub(norm), [c, input, 3, 3], stride)
+            conv2d(&scope.sub(name), &scope.sub(norm), [c, input, 3, 3], stride)
         };
         let mut blocks = Vec::new();
         for layer in ["layer1", "layer2"] {
@@ -37,12 +38,35 @@ impl Head {
 
     /// `[batch, frames, features]` to `[batch, channels * features / 8, frames]`.
     pub fn forward(&self, fbank: Tensor<3>) -> Tensor<3> {
-        let x = relu(self.conv1.forward(fbank.swap_dims(1, 2).unsqueeze_dim(1)));
-        let x = self.blocks.iter().fold(x, |x, block| block.forward(x));
-        let x = relu(self.conv2.forward(x));
-        let [batch, channels, bins, frames] = x.dims();
-        x.reshape([batch, channels * bins, frames])
+        flat((0..self.steps()).fold(plane(fbank), |x, step| self.step(step, x)))
     }
+
+    /// How many calls of [`Self::step`] make the network.
+    pub fn steps(&self) -> usize {
+        self.blocks.len() + 2
+    }
+
+    /// A convolution or a block, `[batch, channels, bins, frames]` to the same with fewer bins.
+    pub fn step(&self, step: usize, x: Tensor<4>) -> Tensor<4> {
+        match step.checked_sub(1) {
+            None => relu(self.conv1.forward(x)),
+            Some(block) => match self.blocks.get(block) {
+                Some(block) => block.forward(x),
+                None => relu(self.conv2.forward(x)),
+            },
+        }
+    }
+}
+
+/// `[batch, frames, features]` to one channel, `[batch, 1, features, frames]`.
+pub(super) fn plane(fbank: Tensor<3>) -> Tensor<4> {
+    fbank.swap_dims(1, 2).unsqueeze_dim(1)
+}
+
+/// `[batch, channels, bins, frames]` to `[batch, channels * bins, frames]`.
+pub(super) fn flat(x: Tensor<4>) -> Tensor<3> {
+    let [batch, channels, bins, frames] = x.dims();
+    x.reshape([batch, channels * bins, frames])
 }
 
 #[derive(Debug, Clone)]
@@ -55,7 +79,7 @@ struct HeadBlock {
 impl HeadBlock {
     fn load(scope: &Scope, c: usize, stride: usize) -> Result<Self, WeightsError> {
         let conv = |name: &str, norm: &str, kernel, stride| {
-            Conv2d::load(&scope.sub(name), &scope.sub(norm), [c, c, kernel, kernel], stride)
+            conv2d(&scope.sub(name), &scope.sub(norm), [c, c, kernel, kernel], stride)
         };
         Ok(Self {
             conv1: conv("conv1", "bn1", 3, stride)?,
@@ -77,32 +101,14 @@ impl HeadBlock {
     }
 }
 
-/// Convolution over frequency and time that keeps the time resolution, with its norm folded in.
-#[derive(Debug, Clone)]
-struct Conv2d {
-    /// `[out, in, kernel, kernel]`
-    weight: Tensor<4>,
-    /// `[out]`
-    bias: Option<Tensor<1>>,
-    /// Over frequency.
+/// Convolution over frequency and time that keeps the time resolution, with its norm folded in;
+/// `shape` is `[out, in, kernel, kernel]`.
+fn conv2d(
+    conv: &Scope,
+    norm: &Scope,
+    shape: [usize; 4],
     stride: usize,
-}
-
-impl Conv2d {
-    fn load(
-        conv: &Scope,
-        norm: &Scope,
-        shape: [usize; 4],
-        stride: usize,
-    ) -> Result<Self, WeightsError> {
-        let (weight, bias) = folded(conv, Some(norm), shape)?;
-        Ok(Self { weight, bias, stride })
-    }
-
-    /// `[batch, in, bins, frames]` to `[batch, out, bins / stride, frames]`.
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let padding = self.weight.dims()[2] / 2;
-        let options = ops::ConvOptions::new([self.stride, 1], [padding, padding], [1, 1], 1);
-        module::conv2d(x, self.weight.clone(), self.bias.clone(), options)
-    }
+) -> Result<Conv2d, WeightsError> {
+    let (weight, bias) = folded(conv, Some(norm), shape)?;
+    Ok(Conv2d::new(weight, bias, stride))
 }

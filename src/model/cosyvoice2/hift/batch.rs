@@ -41,11 +41,7 @@ impl VocoderStream {
 }
 
 fn side_by_side(pushes: Vec<VocoderPush>) -> Vec<Result<Vec<f32>, String>> {
-    match pushes.len() {
-        // A single stream stays on the caller's thread.
-        0 | 1 => pushes.into_iter().map(|push| caught(|| push.run())).collect(),
-        _ => pushes.into_par_iter().map(|push| caught(|| push.run())).collect(),
-    }
+    pushes.into_par_iter().map(|push| caught(|| push.run())).collect()
 }
 
 /// What tells which streams can share a batch: frames that are looked at, and those of them that
@@ -145,7 +141,7 @@ mod tests {
         let mut worst = 0f32;
         for (hop, frames) in [[3, 10, 10, 0, 7], [10, 10, 10, 10, 0]].into_iter().enumerate() {
             let mels: Vec<_> = frames.into_iter().map(mel).collect();
-            let last = |i: usize| hop == 1 && i % 2 == 0;
+            let last = |i: usize| hop == 1 && i.is_multiple_of(2);
             let streams = together.iter_mut().zip(mels.clone()).enumerate();
             let pushes =
                 streams.map(|(i, (stream, mel))| VocoderPush { stream, mel, last: last(i) });

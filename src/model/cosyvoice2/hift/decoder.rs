@@ -2,10 +2,10 @@
 
 use super::resblock::ResBlock;
 use crate::model::cosyvoice2::config::HiftConfig;
-use crate::model::nn::{Conv1d, ConvOptions};
+use crate::model::nn::{Conv1d, ConvOptions, ConvTranspose1d};
 use crate::model::weights::{Scope, WeightsError};
-use burn::tensor::ops::{ConvTransposeOptions, PadMode};
-use burn::tensor::{Tensor, activation, module};
+use burn::tensor::Tensor;
+use burn::tensor::ops::PadMode;
 
 const KERNEL: usize = 7;
 /// Slope of the last leaky ReLU: the original leaves it at PyTorch's default.
@@ -48,7 +48,7 @@ impl Decoder {
     /// Last stage's output to `[batch, 2 * bins, frames]`: logarithms of magnitudes, then sines'
     /// arguments of phases.
     pub fn post(&self, x: Tensor<3>) -> Tensor<3> {
-        self.conv_post.forward(activation::leaky_relu(x, FINAL_SLOPE))
+        self.conv_post.forward_leaky(x, FINAL_SLOPE)
     }
 
     /// Mel `[batch, mels, T]` and source spectrum `[batch, 2 * bins, frames]` to [`Self::post`]'s
@@ -64,11 +64,7 @@ impl Decoder {
 #[derive(Debug, Clone)]
 pub struct Stage {
     slope: f64,
-    /// `[in, out, kernel]`
-    up_weight: Tensor<3>,
-    /// `[out]`
-    up_bias: Tensor<1>,
-    up_options: ConvTransposeOptions<1>,
+    up: ConvTranspose1d,
     /// The last stage gets one more frame, reflected, to match the frames of a centred transform.
     extend: bool,
     source_down: Conv1d,
@@ -94,9 +90,11 @@ impl Stage {
         let sizes = config.resblock_kernel_sizes.iter().zip(&config.resblock_dilation_sizes);
         Ok(Self {
             slope: config.lrelu_slope,
-            up_weight: ups.tensor("weight", [2 * channels, channels, kernel])?,
-            up_bias: ups.tensor("bias", [channels])?,
-            up_options: ConvTransposeOptions::new([rate], [(kernel - rate) / 2], [0], [1], 1),
+            up: {
+                let weight = ups.tensor("weight", [2 * channels, channels, kernel])?;
+                let bias = ups.tensor("bias", [channels])?;
+                ConvTranspose1d::new(weight, Some(bias), rate, (kernel - rate) / 2)
+            },
             extend: i + 1 == config.upsample_rates.len(),
             source_down: {
                 let scope = scope.sub("source_downs").sub(i);
@@ -120,9 +118,7 @@ impl Stage {
 
     /// `[batch, 2c, n]` to `[batch, c, n * rate]`, one frame more in the last stage.
     pub fn upsample(&self, x: Tensor<3>) -> Tensor<3> {
-        let (weight, bias) = (self.up_weight.clone(), Some(self.up_bias.clone()));
-        let x = activation::leaky_relu(x, self.slope);
-        let x = module::conv_transpose1d(x, weight, bias, self.up_options.clone());
+        let x = self.up.forward_leaky(x, self.slope);
         if self.extend { x.pad([(1, 0)], PadMode::Reflect) } else { x }
     }
 

@@ -25,12 +25,13 @@ pub use stft::Stft;
 pub use stream::VocoderStream;
 
 use super::config::HiftConfig;
+use crate::model::nn::polar;
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::{Device, Tensor, TensorData};
 use std::sync::Arc;
 
 /// Magnitudes above this are cut, as in the original.
-const MAX_MAGNITUDE: f64 = 100.0;
+const MAX_MAGNITUDE: f32 = 100.0;
 
 /// The vocoder. Clones share their weights.
 #[derive(Debug, Clone)]
@@ -104,12 +105,7 @@ impl Hift {
     pub fn decode(&self, mel: Tensor<3>, source: Tensor<3>) -> Tensor<2> {
         let Parts { stft, decoder, audio_limit, .. } = &*self.parts;
         let x = decoder.forward(mel, stft.forward(source));
-        let bins = stft.bins();
-        let magnitude = x.clone().narrow(1, 0, bins).exp().clamp_max(MAX_MAGNITUDE);
-        let phase = x.narrow(1, bins, bins).sin();
-        let real = magnitude.clone() * phase.clone().cos();
-        let imaginary = magnitude * phase.sin();
-        let wav = stft.inverse(Tensor::cat(vec![real, imaginary], 1));
+        let wav = stft.inverse(polar(x, MAX_MAGNITUDE));
         wav.clamp(-audio_limit, *audio_limit)
     }
 

@@ -50,7 +50,7 @@ impl ResBlock {
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         self.layers.iter().fold(x, |x, layer| {
             let y = layer.conv1.forward_snake(x.clone(), &layer.snake1);
-            x + layer.conv2.forward_snake(y, &layer.snake2)
+            layer.conv2.add_snake(x, y, &layer.snake2)
         })
     }
 }

@@ -2,8 +2,9 @@
 //! code runs on every backend in a single operation each.
 
 use crate::model::cosyvoice2::config::IstftConfig;
-use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, PadMode};
-use burn::tensor::{Device, Tensor, TensorData, module};
+use crate::model::nn::{Conv1d, ConvOptions, ConvTranspose1d};
+use burn::tensor::ops::PadMode;
+use burn::tensor::{Device, Tensor, TensorData};
 use std::f64::consts::TAU;
 
 /// Transform with a periodic Hann window as long as the transform, centred.
@@ -15,10 +16,10 @@ pub struct Stft {
     n_fft: usize,
     hop: usize,
     window: Vec<f64>,
-    /// window x DFT, `[2 * bins, 1, n_fft]`
-    analysis: Tensor<3>,
-    /// inverse DFT x window, `[2 * bins, 1, n_fft]`
-    synthesis: Tensor<3>,
+    /// By window x DFT, `[2 * bins, 1, n_fft]`.
+    analysis: Conv1d,
+    /// By inverse DFT x window, `[2 * bins, 1, n_fft]`.
+    synthesis: ConvTranspose1d,
 }
 
 impl Stft {
@@ -44,7 +45,14 @@ impl Stft {
         };
         let analysis = kernel(&basis);
         let synthesis = kernel(&|imaginary, k, n| weight(k) * basis(imaginary, k, n));
-        Self { n_fft, hop: hop_len, window, analysis, synthesis }
+        let options = ConvOptions { stride: hop_len, bias: false, ..Default::default() };
+        Self {
+            n_fft,
+            hop: hop_len,
+            window,
+            analysis: Conv1d::new(analysis, None, options),
+            synthesis: ConvTranspose1d::new(synthesis, None, hop_len, n_fft / 2),
+        }
     }
 
     pub fn bins(&self) -> usize {
@@ -56,16 +64,14 @@ impl Stft {
     pub fn forward(&self, samples: Tensor<3>) -> Tensor<3> {
         let half = self.n_fft / 2;
         let padded = samples.pad([(half, half)], PadMode::Reflect);
-        let options = ConvOptions::new([self.hop], [0], [1], 1);
-        module::conv1d(padded, self.analysis.clone(), None, options)
+        self.analysis.forward(padded)
     }
 
     /// A spectrum of `frames` to samples `[batch, (frames - 1) * hop]`: overlap-add, divided by the
     /// summed squared window, half a window cut at both ends.
     pub fn inverse(&self, spectrum: Tensor<3>) -> Tensor<2> {
         let [_, _, frames] = spectrum.dims();
-        let options = ConvTransposeOptions::new([self.hop], [self.n_fft / 2], [0], [1], 1);
-        let sum = module::conv_transpose1d(spectrum, self.synthesis.clone(), None, options);
+        let sum = self.synthesis.forward(spectrum);
         let scale = self.scale(frames);
         let scale = Tensor::from_data(TensorData::new(scale, [1, 1, sum.dims()[2]]), &sum.device());
         (sum * scale).squeeze_dim::<2>(1)

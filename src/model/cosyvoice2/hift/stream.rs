@@ -70,6 +70,11 @@ impl VocoderStream {
         if mel.dims()[2] == 0 {
             return self.push_none(last);
         }
+        // Kernels that begin on one of the pool's threads need not wake it for each operation.
+        rayon::scope(|_| self.push_some(mel, last))
+    }
+
+    fn push_some(&mut self, mel: Tensor<3>, last: bool) -> Vec<f32> {
         let mel = self.with_past(mel);
         let f0: Vec<f32> = self.hift.f0(mel.clone()).into_data().iter().collect();
         let source = self.hift.source_tensor(self.source(&f0, last), 1);

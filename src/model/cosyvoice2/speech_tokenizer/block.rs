@@ -116,6 +116,7 @@ impl Attention {
 }
 
 /// Rotary positions in the rotate-half form (Su et al. 2021), from position 0.
+#[derive(Debug, Clone)]
 pub(super) struct Rotary {
     /// `[1, 1, time, head_dim]`
     cos: Tensor<4>,

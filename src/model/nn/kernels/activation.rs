@@ -68,10 +68,23 @@ fn map<const D: usize>(
     Tensor::from_primitive::<Flex>(x)
 }
 
+vectorised!(
+    /// `x` where it is positive, else `slope x`, in place.
+    pub(crate) leaky_relu_row, leaky_relu_body(x: &mut [f32], slope: f32)
+);
 vectorised!(gelu_all, gelu_body(x: &mut [f32]));
 vectorised!(silu_all, silu_body(x: &mut [f32]));
 vectorised!(mish_all, mish_body(x: &mut [f32]));
 vectorised!(softmax_rows, softmax_body(parts: &mut [&mut [f32]], widths: &[usize]));
+
+#[inline(always)]
+fn leaky_relu_body(x: &mut [f32], slope: f32) {
+    for x in x {
+        // Stored in every case: a store that depends on the sign is no vector code.
+        let scaled = *x * slope;
+        *x = if *x < 0.0 { scaled } else { *x };
+    }
+}
 
 /// The error function by formula 7.1.26 of Abramowitz & Stegun: within 1.5e-7.
 #[inline(always)]

@@ -5,6 +5,7 @@
 //! vectors, then stays in registers over all input channels and taps.
 
 use super::{CHUNK, from_values, into_flex, is_ours};
+use burn::backend::Flex;
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
@@ -78,66 +79,128 @@ impl Packed {
         window: Window,
         before: impl Fn(usize, &mut [f32]) + Sync,
     ) -> Tensor<3> {
+        let ([batch, input, time], output) = (x.dims(), self.output);
+        assert_eq!(input, self.input, "channels of the input");
+        let (layout, phases) = Phases::new([input, self.kernel], window, time);
+        let shape = [batch, output, layout.outputs];
+        if shape.contains(&0) {
+            return from_values(Vec::new(), shape);
+        }
+        let padded = phases.pad(into_flex(x).storage(), [batch, input], before);
+        from_values(self.run(&padded, batch, &layout), shape)
+    }
+
+    /// [`Self::forward`] plus `sum`, of the result's shape, in whose place it is where nobody else
+    /// holds it.
+    pub fn forward_onto(
+        &self,
+        sum: Tensor<3>,
+        x: Tensor<3>,
+        window: Window,
+        before: impl Fn(usize, &mut [f32]) + Sync,
+    ) -> Tensor<3> {
         let [batch, input, time] = x.dims();
         assert_eq!(input, self.input, "channels of the input");
-        let layout = Layout::new([input, self.kernel], window, time);
-        let mut output = vec![0.0; batch * self.output * layout.outputs];
-        if output.is_empty() {
-            return from_values(output, [batch, self.output, layout.outputs]);
+        let (layout, phases) = Phases::new([input, self.kernel], window, time);
+        let shape = [batch, self.output, layout.outputs];
+        assert_eq!(sum.dims(), shape, "what the convolution is added to");
+        if shape.contains(&0) || !is_ours(&sum) {
+            return sum + self.forward(x, window, before);
         }
-        let x = into_flex(x);
-        let padded = layout.pad(x.storage(), [batch, input], window, before);
-        let mut tasks = self.tasks(&mut output, &layout);
-        let run = |task: &mut Task| {
-            let sample = input * layout.channel;
-            self.isa.run(task, &padded[task.sample * sample..][..sample], &layout);
-        };
+        let padded = phases.pad(into_flex(x).storage(), [batch, input], before);
+        let mut sum = into_flex(sum);
+        self.run_in(sum.storage_mut(), true, &padded, &layout);
+        Tensor::from_primitive::<Flex>(sum)
+    }
+
+    /// Input channels and taps of a channel.
+    pub(super) fn shape(&self) -> [usize; 2] {
+        [self.input, self.kernel]
+    }
+
+    /// Output channels.
+    pub(super) fn outputs(&self) -> usize {
+        self.output
+    }
+
+    /// Input that is laid out, `[batch, in, channel]`, to `[batch, out, rows, outputs]`, of which
+    /// there must be one or more.
+    pub(super) fn run(&self, padded: &[f32], batch: usize, layout: &Layout) -> Vec<f32> {
+        let mut output = vec![0.0; batch * self.output * layout.rows * layout.outputs];
+        self.run_in(&mut output, false, padded, layout);
+        output
+    }
+
+    /// [`Self::run`] into `output`, where `add` on top of what is there.
+    fn run_in(&self, output: &mut [f32], add: bool, padded: &[f32], layout: &Layout) {
+        let mut tasks = self.tasks(output, layout);
+        let run = |task: &mut Task| self.isa.run(task, &padded[task.origin..], layout, add);
         match tasks.as_mut_slice() {
             [task] => run(task),
             tasks => tasks.par_iter_mut().for_each(run),
         }
-        drop(tasks);
-        from_values(output, [batch, self.output, layout.outputs])
     }
 
-    /// The output `[batch, out, outputs]` as blocks of rows, cut where that makes enough tasks.
+    /// The output as blocks of channels, each row by itself, cut where that makes enough tasks.
     fn tasks<'a>(&'a self, output: &'a mut [f32], layout: &Layout) -> Vec<Task<'a>> {
-        let rows = self.blocks.first().map_or(1, |block| block.bias.len());
-        let width = (TASK / (rows * self.input * self.kernel)).max(1).next_multiple_of(ALIGN);
+        let channels = self.blocks.first().map_or(1, |block| block.bias.len());
+        let width = (TASK / (channels * self.input * self.kernel)).max(1).next_multiple_of(ALIGN);
         let mut tasks = Vec::new();
-        for (sample, output) in output.chunks_mut(self.output * layout.outputs).enumerate() {
-            let mut rows = output.chunks_mut(layout.outputs);
+        let size = self.output * layout.rows * layout.outputs;
+        for (sample, output) in output.chunks_mut(size).enumerate() {
+            let mut channels = output.chunks_mut(layout.rows * layout.outputs);
             for block in &self.blocks {
-                let mut rows: Vec<_> =
-                    rows.by_ref().take(block.bias.len()).map(|row| row.chunks_mut(width)).collect();
-                for start in (0..layout.outputs).step_by(width) {
-                    let rows = rows.iter_mut().filter_map(Iterator::next).collect();
-                    tasks.push(Task { sample, block, start, rows });
+                let channels = channels.by_ref().take(block.bias.len());
+                let mut channels: Vec<_> =
+                    channels.map(|channel| channel.chunks_mut(layout.outputs)).collect();
+                for row in 0..layout.rows {
+                    let channels = channels.iter_mut().filter_map(Iterator::next);
+                    let mut channels: Vec<_> =
+                        channels.map(|steps| steps.chunks_mut(width)).collect();
+                    let origin = sample * self.input * layout.channel + row * layout.step;
+                    for start in (0..layout.outputs).step_by(width) {
+                        let rows = channels.iter_mut().filter_map(Iterator::next).collect();
+                        tasks.push(Task { origin, block, start, rows });
+                    }
                 }
             }
+        }
+        if layout.rows > 1 {
+            // All blocks read a stretch while the caches hold it.
+            tasks.sort_by_key(|task| (task.origin, task.start));
         }
         tasks
     }
 }
 
+/// Where the kernel finds its input, and what it makes of it.
+#[derive(Debug)]
+pub(super) struct Layout {
+    /// Steps of an output row. The last tile reads on to a whole vector of them.
+    pub outputs: usize,
+    /// Output rows of a channel.
+    pub rows: usize,
+    /// Elements between what neighbouring rows of the output read.
+    pub step: usize,
+    /// Elements of an input channel.
+    pub channel: usize,
+    /// The element that each tap of the first output reads, `[input, kernel]`.
+    pub taps: Vec<u32>,
+}
+
 /// The padded input: per channel one row for each phase of the stride, so that inputs a stride
 /// apart are neighbours.
 #[derive(Debug)]
-struct Layout {
-    /// Steps of the output.
-    outputs: usize,
+struct Phases {
+    window: Window,
     /// Steps of the input.
     time: usize,
-    /// Length of a row. The last tile reads on to a whole vector of outputs.
+    /// Length of a row.
     row: usize,
-    /// Elements of a channel: its rows.
-    channel: usize,
-    /// The element that each tap of the first output reads, `[input, kernel]`.
-    taps: Vec<u32>,
 }
 
-impl Layout {
-    fn new([input, kernel]: [usize; 2], window: Window, time: usize) -> Self {
+impl Phases {
+    fn new([input, kernel]: [usize; 2], window: Window, time: usize) -> (Layout, Self) {
         let Window { stride, padding, dilation } = window;
         let reach = (kernel - 1) * dilation;
         let outputs = (time + padding.0 + padding.1).checked_sub(reach + 1);
@@ -146,7 +209,8 @@ impl Layout {
         let channel = stride * row;
         let taps = (0..input).flat_map(|i| (0..kernel).map(move |tap| (i, tap * dilation)));
         let taps = taps.map(|(i, at)| (i * channel + at % stride * row + at / stride) as u32);
-        Self { outputs, time, row, channel, taps: taps.collect() }
+        let layout = Layout { outputs, rows: 1, step: 0, channel, taps: taps.collect() };
+        (layout, Self { window, time, row })
     }
 
     /// Copies `x` `[batch, channels, time]`.
@@ -154,11 +218,11 @@ impl Layout {
         &self,
         x: &[f32],
         [batch, channels]: [usize; 2],
-        window: Window,
         before: impl Fn(usize, &mut [f32]) + Sync,
     ) -> Vec<f32> {
-        let Window { stride, padding: (left, _), .. } = window;
-        let mut padded = vec![0.0; batch * channels * self.channel];
+        let Window { stride, padding: (left, _), .. } = self.window;
+        let channel = stride * self.row;
+        let mut padded = vec![0.0; batch * channels * channel];
         let fill = |(i, rows): (usize, &mut [f32])| {
             let x = &x[i * self.time..][..self.time];
             for (phase, row) in rows.chunks_mut(self.row).enumerate() {
@@ -177,8 +241,8 @@ impl Layout {
                 before(i % channels, place);
             }
         };
-        let few = (CHUNK / 2).div_ceil(self.channel);
-        let rows = padded.par_chunks_mut(self.channel).with_min_len(few).enumerate();
+        let few = (CHUNK / 2).div_ceil(channel);
+        let rows = padded.par_chunks_mut(channel).with_min_len(few).enumerate();
         rows.for_each(fill);
         padded
     }
@@ -186,7 +250,8 @@ impl Layout {
 
 /// A stretch of a block's output.
 struct Task<'a> {
-    sample: usize,
+    /// Element of the input from which taps are counted.
+    origin: usize,
     block: &'a Block,
     /// Step at which `rows` begin.
     start: usize,
@@ -194,7 +259,7 @@ struct Task<'a> {
 }
 
 /// Elements of the widest vector.
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 
 /// Vector instructions that a kernel is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -215,7 +280,7 @@ impl Isa {
         match self {}
     }
 
-    fn run(self, _: &mut Task, _: &[f32], _: &Layout) {
+    fn run(self, _: &mut Task, _: &[f32], _: &Layout, _: bool) {
         match self {}
     }
 }
@@ -243,11 +308,11 @@ impl Isa {
         }
     }
 
-    fn run(self, task: &mut Task, x: &[f32], layout: &Layout) {
+    fn run(self, task: &mut Task, x: &[f32], layout: &Layout, add: bool) {
         // SAFETY: weights are packed only for instructions that this processor has.
         match self {
-            Self::Avx512 => unsafe { avx512::run(task, x, layout) },
-            Self::Avx2 => unsafe { avx2::run(task, x, layout) },
+            Self::Avx512 => unsafe { avx512::run(task, x, layout, add) },
+            Self::Avx2 => unsafe { avx2::run(task, x, layout, add) },
         }
     }
 }
@@ -264,7 +329,7 @@ macro_rules! kernel {
             use std::arch::x86_64::{$fma, $load, $splat, $store};
 
             #[target_feature(enable = $features)]
-            pub(super) fn run(task: &mut Task, x: &[f32], layout: &Layout) {
+            pub(super) fn run(task: &mut Task, x: &[f32], layout: &Layout, add: bool) {
                 let Task { block, start, rows, .. } = task;
                 let mut vectors = rows.first().map_or(0, |row| row.len().div_ceil($lanes));
                 let mut from = 0;
@@ -274,9 +339,9 @@ macro_rules! kernel {
                     let at = *start + from;
                     match (block.bias.len(), now) {
                         $(
-                            ($rows, 1) => tile::<$rows, 1>(block, x, layout, at, rows, from),
-                            ($rows, 2) => tile::<$rows, 2>(block, x, layout, at, rows, from),
-                            ($rows, 3) => tile::<$rows, 3>(block, x, layout, at, rows, from),
+                            ($rows, 1) => tile::<$rows, 1>(block, x, layout, at, rows, from, add),
+                            ($rows, 2) => tile::<$rows, 2>(block, x, layout, at, rows, from, add),
+                            ($rows, 3) => tile::<$rows, 3>(block, x, layout, at, rows, from, add),
                         )*
                         (rows, _) => unreachable!("a block of {rows} channels"),
                     }
@@ -286,7 +351,8 @@ macro_rules! kernel {
             }
 
             /// `ROWS` output channels by `VECTORS` vectors of steps: those at `at`, which go to
-            /// `rows` at `from`, where they may exceed the rows' end.
+            /// `rows` at `from`, where they may exceed the rows' end; onto them where `add`.
+            #[allow(clippy::needless_range_loop)]
             #[target_feature(enable = $features)]
             fn tile<const ROWS: usize, const VECTORS: usize>(
                 block: &Block,
@@ -295,42 +361,51 @@ macro_rules! kernel {
                 at: usize,
                 rows: &mut [&mut [f32]],
                 from: usize,
+                add: bool,
             ) {
-                // Loops of known length only, or the sums would live in memory.
                 let (Some(bias), Some(rows)) =
                     (block.bias.first_chunk::<ROWS>(), rows.first_chunk_mut::<ROWS>())
                 else {
                     return;
                 };
+                // Indexed by numbers below constants: through an iterator the compiler keeps some
+                // of the sums in memory, which halves the speed.
                 let mut sums = [[$splat(0.0); VECTORS]; ROWS];
-                for (sums, bias) in sums.iter_mut().zip(bias) {
-                    *sums = [$splat(*bias); VECTORS];
+                for row in 0..ROWS {
+                    sums[row] = [$splat(bias[row]); VECTORS];
                 }
                 let (weights, _) = block.weights.as_chunks::<ROWS>();
                 for (tap, weights) in layout.taps.iter().zip(weights) {
                     let x = &x[at + *tap as usize..][..VECTORS * $lanes];
                     let mut inputs = [$splat(0.0); VECTORS];
-                    for (i, input) in inputs.iter_mut().enumerate() {
+                    for i in 0..VECTORS {
                         // SAFETY: `x` has room for `VECTORS` vectors.
-                        *input = unsafe { $load(x.as_ptr().add(i * $lanes)) };
+                        inputs[i] = unsafe { $load(x.as_ptr().add(i * $lanes)) };
                     }
-                    for (sums, weight) in sums.iter_mut().zip(weights) {
-                        let weight = $splat(*weight);
-                        for (sum, input) in sums.iter_mut().zip(&inputs) {
-                            *sum = $fma(weight, *input, *sum);
+                    for row in 0..ROWS {
+                        let weight = $splat(weights[row]);
+                        for i in 0..VECTORS {
+                            sums[row][i] = $fma(weight, inputs[i], sums[row][i]);
                         }
                     }
                 }
-                for (row, sums) in rows.iter_mut().zip(&sums) {
-                    for (i, sum) in sums.iter().enumerate() {
-                        let mut values = [0f32; $lanes];
+                let mut values = [[[0f32; $lanes]; VECTORS]; ROWS];
+                for row in 0..ROWS {
+                    for i in 0..VECTORS {
                         // SAFETY: there is room for one vector.
-                        unsafe { $store(values.as_mut_ptr(), *sum) };
-                        let output = &mut row[from + i * $lanes..];
-                        match output.first_chunk_mut() {
-                            Some(output) => *output = values,
-                            None => output.copy_from_slice(&values[..output.len()]),
+                        unsafe { $store(values[row][i].as_mut_ptr(), sums[row][i]) };
+                    }
+                }
+                for (row, values) in rows.iter_mut().zip(&values) {
+                    let output = &mut row[from..];
+                    let values = values.as_flattened();
+                    let length = output.len().min(values.len());
+                    if add {
+                        for (output, value) in output.iter_mut().zip(values) {
+                            *output += *value;
                         }
+                    } else {
+                        output[..length].copy_from_slice(&values[..length]);
                     }
                 }
             }
@@ -391,10 +466,19 @@ mod tests {
                     packed.forward(x.clone(), Window { stride, padding, dilation }, |_, _| ());
                 let options =
                     ops::ConvOptions::new_with_padding([stride], [padding], [dilation], 1);
-                let want = module::conv1d(x, weight, Some(bias), options);
+                let want = module::conv1d(x.clone(), weight, Some(bias), options);
                 assert_eq!(got.dims(), want.dims(), "{shape:?}");
-                let error = (got - want).abs().max().into_scalar::<f32>();
+                let error = (got - want.clone()).abs().max().into_scalar::<f32>();
                 assert!(error < 1e-5, "{isa:?} {shape:?}: {error:e}");
+                // Onto a tensor of its own, and onto one that another holds.
+                let sum = random(want.dims());
+                let window = Window { stride, padding, dilation };
+                let own = sum.clone() * 1.0;
+                for onto in [own, sum.clone()] {
+                    let got = packed.forward_onto(onto, x.clone(), window, |_, _| ());
+                    let error = (got - want.clone() - sum.clone()).abs().max().into_scalar::<f32>();
+                    assert!(error < 1e-5, "{isa:?} {shape:?} onto: {error:e}");
+                }
             }
         }
     }

@@ -6,23 +6,29 @@
 pub mod activation;
 mod attention;
 mod conv1d;
+mod conv2d;
 mod decode_attention;
 mod decoder;
 mod multiply;
+mod polar;
 mod sine;
 mod skinny;
 mod snake;
 mod tile;
+mod transposed;
 
 pub(crate) use attention::{Distances, attention};
 pub(crate) use conv1d::{Packed, Window};
+pub(crate) use conv2d::Rows;
 pub(crate) use decode_attention::{Sequence, decode_attention};
 pub(crate) use decoder::{copy_row_starts, gated_silu, rms_norm, rotate};
 pub(crate) use multiply::multiply_windows;
+pub(crate) use polar::polar;
 pub(crate) use sine::add_tone;
 pub use skinny::Precision;
 pub(crate) use skinny::SkinnyMatrix;
 pub(crate) use snake::Snake;
+pub(crate) use transposed::Transposed;
 
 use burn::backend::Flex;
 use burn::tensor::{Bytes, DType, Device, Tensor};
