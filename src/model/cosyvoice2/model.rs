@@ -94,6 +94,11 @@ impl CosyVoice2 {
         })
     }
 
+    /// See [`Flow::set_left_blocks`].
+    pub fn set_left_blocks(&mut self, blocks: usize) {
+        self.flow.set_left_blocks(blocks);
+    }
+
     pub fn tokenizer(&self) -> &TextTokenizer {
         &self.tokenizer
     }
