@@ -95,7 +95,12 @@ pub fn start_engine(
         registry: registry(&dir)?,
         sample_rate: u32::try_from(sample_rate)?,
     };
-    Ok(engine::start(settings, move || CosyVoice2::load(&dir, &device))?)
+    let left_blocks = config.flow.left_blocks;
+    Ok(engine::start(settings, move || {
+        let mut model = CosyVoice2::load(&dir, &device)?;
+        model.set_left_blocks(left_blocks);
+        Ok(model)
+    })?)
 }
 
 /// Starts the engine and waits until it is ready.
