@@ -335,11 +335,11 @@ pub fn compare_window_with_whole(
     let relative = (difference / size).sqrt();
     println!("{left_blocks} left blocks: {} hops, relative error {relative:.2e}", held.len() + 1);
     assert!(relative < 1e-4, "{left_blocks} left blocks: relative error {relative:e}");
-    let settled = &held[held.len().min(left_blocks + 8)..];
-    assert!(settled.len() > 4, "too few hops to tell");
-    let (least, most) = (settled.iter().min().unwrap(), settled.iter().max().unwrap());
-    assert!(most - least <= most / 2, "memory goes from {least} to {most} bytes");
-    assert!(settled.last() < settled.first().map(|first| first * 3 / 2).as_ref());
+    // Pages are of several blocks, so memory goes up and down with them.
+    let most = |of: &[usize]| of.iter().max().copied();
+    let (before, last) = held.split_at(held.len() - 5);
+    assert!(before.len() > left_blocks + 8, "too few hops to tell");
+    assert_eq!(most(last), most(&before[before.len() - 5..]), "memory grows: {held:?}");
     flow.set_left_blocks(0);
 }
 

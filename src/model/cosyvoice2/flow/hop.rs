@@ -116,3 +116,53 @@ impl Flow {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::cosyvoice2::ModelConfig;
+    use crate::model::cosyvoice2::flow::FlowPrompt;
+    use crate::model::weights::Weights;
+    use burn::tensor::Device;
+    use std::path::Path;
+
+    /// Protects the sessions of a batch from each other: one panics, the others come out as they
+    /// do alone.
+    #[test]
+    fn a_panic_stays_in_its_hop() {
+        let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("model_weights/mynah-mini");
+        let config = std::fs::read(model.join("config.json")).unwrap();
+        let config: ModelConfig = serde_json::from_slice(&config).unwrap();
+        let (device, width) = (Device::flex(), config.spk_embed_dim);
+        let weights = Weights::open(model.join("flow.pt")).unwrap();
+        let flow = Flow::load(&weights.scope(&device), &config.flow, width, 80).unwrap();
+        let prompt = FlowPrompt {
+            tokens: Vec::new(),
+            mel: Tensor::zeros([1, 0, 80], &device),
+            embedding: Tensor::ones([1, width], &device),
+        };
+        let hop = |first: u32| {
+            let mut state = flow.start(&prompt).unwrap();
+            flow.push(&mut state, &[first, 2, 3, 4], true).unwrap();
+            flow.begin_hop(state)
+        };
+        let (mut one, mut broken, mut two) = (hop(1), hop(1), hop(5));
+        flow.advance(&mut [&mut one, &mut broken, &mut two]);
+        if let Some(integration) = &mut broken.integration {
+            integration.x = Tensor::zeros([1, 8, 3], &device);
+        }
+        while !(one.is_done() && two.is_done()) {
+            flow.advance(&mut [&mut one, &mut broken, &mut two]);
+        }
+        assert!(broken.is_done());
+        assert!(matches!(broken.finish(), Err(FlowError::Failed(_))));
+        for (first, hop) in [(1, one), (5, two)] {
+            let mut state = flow.start(&prompt).unwrap();
+            flow.push(&mut state, &[first, 2, 3, 4], true).unwrap();
+            let (_, alone) = flow.run_hop(state).unwrap();
+            let (state, mel) = hop.finish().unwrap();
+            assert!(state.is_finished());
+            assert_eq!(mel.into_data(), alone.into_data());
+        }
+    }
+}

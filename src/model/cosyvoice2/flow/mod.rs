@@ -122,6 +122,25 @@ impl Flow {
 
     /// How many blocks a streamed block sees before its own, in every layer; 0: all of them.
     /// Holds for what begins after the call.
+    ///
+    /// A window bounds the memory of a session and the cost of its hops, which otherwise grow with
+    /// the time it has spoken. It is not exact: the layers do look far back. The bundled voice over
+    /// 60 hops of recorded speech, log mel against that without a window (relative error of the
+    /// norms over all frames and of the worst hop, absolute error at most and on average):
+    ///
+    /// | left blocks | relative | worst hop | largest | mean |
+    /// |---|---|---|---|---|
+    /// | 1 | 3.0e-2 | 5.1e-2 | 1.68 | 0.113 |
+    /// | 2 | 2.3e-2 | 4.0e-2 | 1.21 | 0.087 |
+    /// | 4 | 1.7e-2 | 2.7e-2 | 0.73 | 0.064 |
+    /// | 8 | 1.2e-2 | 1.9e-2 | 0.43 | 0.042 |
+    /// | 12 | 9.6e-3 | 1.5e-2 | 0.38 | 0.033 |
+    /// | 16 | 8.2e-3 | 1.3e-2 | 0.34 | 0.027 |
+    /// | 24 | 6.3e-3 | 1.1e-2 | 0.25 | 0.019 |
+    /// | 32 | 4.9e-3 | 8.8e-3 | 0.26 | 0.012 |
+    /// | 48 | 2.8e-3 | 8.0e-3 | 0.19 | 0.005 |
+    ///
+    /// None stays under 1e-3, so there is no window unless it is asked for.
     pub fn set_left_blocks(&mut self, blocks: usize) {
         self.left_blocks = (blocks > 0).then_some(blocks);
     }
