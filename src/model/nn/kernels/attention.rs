@@ -82,7 +82,8 @@ fn attention_by(
             let mut first = 0;
             for (keys, values, length) in &pages {
                 // Tiles of like length, so that a short one is rare.
-                let most = length.div_ceil(length.div_ceil(TILE).max(1)).next_multiple_of(LANES);
+                let tiles = length.div_ceil(TILE).max(1);
+                let most = length.div_ceil(tiles).max(1).next_multiple_of(LANES);
                 for start in (0..*length).step_by(most) {
                     tile.keys = most.min(length - start);
                     let keys = Rows { data: &keys.data[start..], ..*keys };
