@@ -9,8 +9,14 @@ use mynah::engine::{
 use mynah::model::cosyvoice2::{CosyVoice2, LoadOptions};
 use mynah::model::device;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
+
+/// Tests take turns: they share the machine, and the registry of metrics.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(|e| e.into_inner())
+}
 
 fn start() -> EngineHandle {
     start_with(unhindered(), LimitsConfig::default())
@@ -75,6 +81,7 @@ fn idle(engine: &EngineHandle) {
 /// an error or by a panic; what plays beside it goes on to the same end as alone.
 #[test]
 fn a_failing_session_ends_alone() {
+    let _turn = turn();
     let engine = start();
     let text = "The cat is sleeping under the kitchen chair.";
     let alone =
@@ -107,6 +114,7 @@ fn a_failing_session_ends_alone() {
 /// A session whose client is gone stops at its next step, also while it waits for text.
 #[test]
 fn dropped_sessions_are_gone_at_once() {
+    let _turn = turn();
     let engine = start();
     let text = "We had dinner with our friends last night. ".repeat(10);
     let playing = engine.speak(request(named(), whole(&text))).expect("a place");
@@ -122,6 +130,7 @@ fn dropped_sessions_are_gone_at_once() {
 /// last bit, alone and among seven others.
 #[test]
 fn speech_does_not_depend_on_the_neighbours() {
+    let _turn = turn();
     let engine = start();
     let text = "The old man walked slowly across the bridge.";
     let alone = listen(engine.speak(request(named(), whole(text))).expect("a place"));
@@ -153,6 +162,7 @@ fn speech_does_not_depend_on_the_neighbours() {
 /// Sessions that want the same new voice at the same time wait for one computation of it.
 #[test]
 fn equal_voices_are_made_once() {
+    let _turn = turn();
     let registry = mynah::telemetry::metrics::install();
     let made = || {
         let text = registry.render();
@@ -161,7 +171,6 @@ fn equal_voices_are_made_once() {
         line.map_or(0, |n| n.parse::<u64>().expect("a number"))
     };
     let engine = start();
-    // Other tests of this process make voices too, but none of this length.
     let mut samples: Vec<f32> =
         (0..24_000 * 4).map(|i| (i as f32 * 0.07).sin() * (i as f32 * 0.0003).sin()).collect();
     samples[0] = 0.123;
@@ -185,6 +194,7 @@ fn equal_voices_are_made_once() {
 /// long, and nobody else's.
 #[test]
 fn a_client_that_does_not_read_is_dropped() {
+    let _turn = turn();
     let engine = start_with(
         EngineConfig { output_packets: 2, ..unhindered() },
         LimitsConfig { stall_timeout: 0.5, ..Default::default() },
@@ -208,6 +218,7 @@ fn a_client_that_does_not_read_is_dropped() {
 /// A hundred clients that leave at any moment leave nothing behind.
 #[test]
 fn cancelled_sessions_leave_nothing() {
+    let _turn = turn();
     let engine = start();
     let text = "We had dinner with our friends last night. ".repeat(3);
     let mut refused = 0;
