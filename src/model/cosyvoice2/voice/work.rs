@@ -5,7 +5,7 @@ use super::{FBANK_BINS, PROMPT_RATE, Voice, VoiceTensors};
 use crate::audio::{Clip, fbank, mel, resample};
 use crate::model::cosyvoice2::flow::{FlowPrompt, FlowState, Hop};
 use crate::model::cosyvoice2::model::MEL_BINS;
-use crate::model::cosyvoice2::{CosyVoice2, ModelError};
+use crate::model::cosyvoice2::{CosyVoice2, ModelError, campplus, speech_tokenizer};
 use crate::text;
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -175,53 +175,79 @@ impl CosyVoice2 {
 struct Encoding {
     audio: Clip,
     transcript: String,
-    /// The recording at [`PROMPT_RATE`].
-    samples: Option<Vec<f32>>,
-    speech: Option<Vec<u32>>,
-    embedding: Option<Vec<f32>>,
+    stage: EncodingStage,
+}
+
+/// What comes next, with what was made so far.
+enum EncodingStage {
+    /// The recording is to be resampled to [`PROMPT_RATE`].
+    Resample,
+    /// Speech tokens. The samples are for the speaker.
+    Speech {
+        samples: Vec<f32>,
+        encoding: speech_tokenizer::Encoding,
+    },
+    Speaker {
+        speech: Vec<u32>,
+        embedding: campplus::Embedding,
+    },
+    Mel {
+        speech: Vec<u32>,
+        embedding: Vec<f32>,
+    },
+    Done,
 }
 
 impl Encoding {
     fn new(audio: &Clip, transcript: &str) -> Self {
-        Self {
-            audio: audio.clone(),
-            transcript: transcript.into(),
-            samples: None,
-            speech: None,
-            embedding: None,
-        }
+        let stage = EncodingStage::Resample;
+        Self { audio: audio.clone(), transcript: transcript.into(), stage }
     }
 
-    /// The next of: resampling, speech tokens, speaker, mel.
+    /// A layer or a block of layers of an encoder, or the features for one.
     fn step(&mut self, model: &CosyVoice2) -> Result<Option<VoiceTensors>, ModelError> {
         let audio = &self.audio;
-        let Some(samples) = &self.samples else {
-            self.samples = Some(resample(&audio.samples, audio.rate, PROMPT_RATE));
-            return Ok(None);
+        self.stage = match std::mem::replace(&mut self.stage, EncodingStage::Done) {
+            EncodingStage::Resample => {
+                let samples = resample(&audio.samples, audio.rate, PROMPT_RATE);
+                let mel = mel::whisper_log_mel(&samples, model.speech_tokenizer.n_mels());
+                let mel = model.features(mel).swap_dims(1, 2);
+                EncodingStage::Speech { encoding: model.speech_tokenizer.begin(mel), samples }
+            }
+            EncodingStage::Speech { samples, mut encoding } => {
+                match model.speech_tokenizer.advance(&mut encoding) {
+                    None => EncodingStage::Speech { samples, encoding },
+                    Some(speech) => {
+                        let mut filterbank = fbank::fbank(&samples, FBANK_BINS);
+                        filterbank.subtract_mean();
+                        let embedding = model.campplus.begin(model.features(filterbank));
+                        EncodingStage::Speaker { speech, embedding }
+                    }
+                }
+            }
+            EncodingStage::Speaker { speech, mut embedding } => {
+                match model.campplus.advance(&mut embedding) {
+                    None => EncodingStage::Speaker { speech, embedding },
+                    Some(embedding) => {
+                        let embedding = embedding.into_data().iter::<f32>().collect();
+                        EncodingStage::Mel { speech, embedding }
+                    }
+                }
+            }
+            EncodingStage::Mel { mut speech, embedding } => {
+                let samples = resample(&audio.samples, audio.rate, model.config.sample_rate as u32);
+                let mut mel = mel::vocoder_mel(&samples, MEL_BINS);
+                let ratio = model.config.token_mel_ratio;
+                speech.truncate(mel.frames / ratio);
+                mel.data.truncate(speech.len() * ratio * mel.bins);
+                let text = model.tokenizer.encode(&text::normalize(&self.transcript));
+                return Ok(Some(VoiceTensors { text, speech, mel: mel.data, embedding }));
+            }
+            EncodingStage::Done => {
+                return Err(ModelError::Failed("the prompt is encoded already".into()));
+            }
         };
-        if self.speech.is_none() {
-            self.speech = Some(model.tokenize_speech(samples));
-            return Ok(None);
-        }
-        if self.embedding.is_none() {
-            let mut filterbank = fbank::fbank(samples, FBANK_BINS);
-            filterbank.subtract_mean();
-            let embedding = model.campplus.embed(model.features(filterbank));
-            self.embedding = Some(embedding.into_data().iter::<f32>().collect());
-            return Ok(None);
-        }
-        let samples = resample(&audio.samples, audio.rate, model.config.sample_rate as u32);
-        let mut mel = mel::vocoder_mel(&samples, MEL_BINS);
-        let mut speech = self.speech.take().unwrap_or_default();
-        let ratio = model.config.token_mel_ratio;
-        speech.truncate(mel.frames / ratio);
-        mel.data.truncate(speech.len() * ratio * mel.bins);
-        Ok(Some(VoiceTensors {
-            text: model.tokenizer.encode(&text::normalize(&self.transcript)),
-            speech,
-            mel: mel.data,
-            embedding: self.embedding.take().unwrap_or_default(),
-        }))
+        Ok(None)
     }
 }
 
