@@ -43,7 +43,15 @@ fn start_with(engine: EngineConfig, limits: LimitsConfig) -> EngineHandle {
 }
 
 fn request(voice: VoiceSource, text: TextInput) -> SpeakRequest {
-    SpeakRequest { id: "test".into(), voice, text, streaming: true, speed: 1.0, seed: Some(3) }
+    SpeakRequest {
+        id: "test".into(),
+        voice,
+        text,
+        streaming: true,
+        speed: 1.0,
+        seed: Some(3),
+        sampling: Default::default(),
+    }
 }
 
 fn named() -> VoiceSource {

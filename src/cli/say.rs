@@ -72,6 +72,7 @@ pub fn run(args: SayArgs) -> Result<(), Failure> {
         streaming: args.raw,
         speed: args.speed,
         seed: args.seed,
+        sampling: Default::default(),
     })?;
     let start = Instant::now();
     let mut samples = Vec::new();

@@ -2,6 +2,7 @@
 
 use super::{EngineError, Registry};
 use crate::audio::Clip;
+use crate::model::cosyvoice2::SamplingOptions;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -36,8 +37,9 @@ pub struct SpeakRequest {
     pub streaming: bool,
     /// Tempo, 0.5 to 2. Heeded only without `streaming`.
     pub speed: f32,
-    /// Equal seeds give equal speech.
+    /// Equal seeds give equal speech tokens.
     pub seed: Option<u64>,
+    pub sampling: SamplingOptions,
 }
 
 /// Text of a stream.

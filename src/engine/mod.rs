@@ -14,6 +14,7 @@ mod silent;
 mod thread;
 mod voices;
 
+pub use crate::model::cosyvoice2::SamplingOptions;
 pub use error::EngineError;
 pub use handle::{
     AudioEvent, EngineHandle, EngineStatus, Session, SpeakRequest, Summary, TextEvent, TextInput,

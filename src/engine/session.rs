@@ -9,7 +9,7 @@ use super::thread::{EngineSettings, remaining};
 use super::voices::{DEFAULT_VOICE, Found, VoiceKey};
 use super::{AudioEvent, EngineError, SpeakRequest, Summary, TextEvent, TextInput, VoiceSource};
 use crate::model::cosyvoice2::{
-    CosyVoice2, Generation, GenerationOptions, Next, Slots, Voice, WaveShape,
+    CosyVoice2, Generation, GenerationOptions, Next, SamplingOptions, Slots, Voice, WaveShape,
 };
 use crate::telemetry::metrics::{self, Stage};
 use crate::text::TextStream;
@@ -102,6 +102,7 @@ impl SessionState {
             streaming: true,
             speed: 1.0,
             seed: Some(0),
+            sampling: SamplingOptions::default(),
         };
         (Self::bare(request, text, events), receiver)
     }
@@ -278,6 +279,7 @@ impl SessionState {
                         max_text_tokens: super::feed::MAX_SEGMENT_TOKENS,
                         first_hop: context.settings.engine.first_hop,
                         adaptive: context.settings.engine.adaptive_first_hop,
+                        sampling: self.request.sampling,
                     };
                     let (model, slots) = (context.model, &mut *context.slots);
                     none.insert(if matches!(self.request.text, TextInput::Whole(_)) {

@@ -1,5 +1,6 @@
 //! Everything a client can be refused for, and the one table of how it is told.
 
+use super::dialect::Dialect;
 use crate::engine::EngineError;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -21,6 +22,8 @@ pub enum ApiError {
     UnsupportedAudio(String),
     #[error("{0}")]
     PromptTooLong(String),
+    #[error("an API key is needed; send it as `Authorization: Bearer KEY`")]
+    Unauthorized,
     #[error("{0}")]
     NotFound(String),
     #[error("this path does not answer that method")]
@@ -37,6 +40,11 @@ pub enum ApiError {
     /// Our fault. The reason is for the log alone.
     #[error("{0}")]
     Processing(String),
+    /// What the loaded model cannot do.
+    #[error("{0}")]
+    UnsupportedByModel(String),
+    #[error("the server's storage is full; delete results or try again later")]
+    StorageFull,
     #[error("TTS model is still loading")]
     NotReady,
     #[error("{reason}; try again in {} s", whole_seconds(*retry_after))]
@@ -83,6 +91,14 @@ impl ApiError {
             Self::UnsupportedAudio(_) => {
                 row(S::BAD_REQUEST, "UNSUPPORTED_AUDIO", "Unsupported audio", 1003)
             }
+            Self::Unauthorized => row(S::UNAUTHORIZED, "UNAUTHORIZED", "Unauthorized", 1008),
+            Self::UnsupportedByModel(_) => {
+                row(S::NOT_IMPLEMENTED, "UNSUPPORTED_BY_MODEL", "Unsupported by the model", 1008)
+            }
+            Self::StorageFull => later(
+                row(S::SERVICE_UNAVAILABLE, "INSUFFICIENT_MEMORY", "Storage full", 1013),
+                Duration::from_secs(60),
+            ),
             Self::NotFound(_) => row(S::NOT_FOUND, "NOT_FOUND", "Not found", 1007),
             Self::MethodNotAllowed => {
                 row(S::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "Method not allowed", 1007)
@@ -145,9 +161,10 @@ impl ApiError {
 
     /// The whole response. Handlers return the error itself: [`super::request::track`], which
     /// knows the id, makes the response.
-    pub fn response(&self, request_id: &str) -> Response {
+    pub fn response(&self, request_id: &str, dialect: Dialect) -> Response {
         let row = self.row();
-        let mut response = (row.status, axum::Json(self.body(request_id))).into_response();
+        let body = dialect.error(row.status.as_u16(), self.body(request_id));
+        let mut response = (row.status, axum::Json(body)).into_response();
         if let Some(after) = row.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, whole_seconds(after).into());
         }
@@ -202,6 +219,9 @@ mod tests {
             (ApiError::InvalidParameter(text()), 400, "INVALID_PARAMETER", 1007),
             (ApiError::WrongOrder(text()), 400, "INVALID_PARAMETER", 1007),
             (ApiError::UnsupportedAudio(text()), 400, "UNSUPPORTED_AUDIO", 1003),
+            (ApiError::Unauthorized, 401, "UNAUTHORIZED", 1008),
+            (ApiError::UnsupportedByModel(text()), 501, "UNSUPPORTED_BY_MODEL", 1008),
+            (ApiError::StorageFull, 503, "INSUFFICIENT_MEMORY", 1013),
             (ApiError::NotFound(text()), 404, "NOT_FOUND", 1007),
             (ApiError::MethodNotAllowed, 405, "METHOD_NOT_ALLOWED", 1007),
             (ApiError::Timeout(text()), 408, "TASK_TIMEOUT", 1008),
@@ -219,7 +239,7 @@ mod tests {
             assert_eq!(error.code(), code, "{error:?}");
             assert_eq!(error.close_code(), close, "{error:?}");
             let retries = matches!(status, 429 | 503);
-            let response = error.response("r1");
+            let response = error.response("r1", Dialect::Light);
             assert_eq!(response.headers().contains_key("retry-after"), retries, "{error:?}");
             assert_eq!(error.is_rejection(), retries, "{error:?}");
         }
@@ -236,7 +256,7 @@ mod tests {
     fn waits_are_rounded_up() {
         let header = |ms| {
             let error = ApiError::RateLimited { retry_after: Duration::from_millis(ms) };
-            error.response("r1").headers()["retry-after"].clone()
+            error.response("r1", Dialect::Light).headers()["retry-after"].clone()
         };
         assert_eq!(header(0), "1");
         assert_eq!(header(1001), "2");

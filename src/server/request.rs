@@ -2,6 +2,7 @@
 //! where it fails.
 
 use super::app::App;
+use super::dialect::Dialect;
 use super::error::ApiError;
 use crate::telemetry::metrics;
 use axum::extract::{Request, State};
@@ -40,7 +41,7 @@ pub async fn track(State(app): State<Arc<App>>, mut request: Request, next: Next
     let start = Instant::now();
     let id = RequestId::of(request.headers());
     let path = request.uri().path();
-    let dialect = dialect(path);
+    let dialect = Dialect::of(path);
     let span = tracing::debug_span!("http", id = &*id.0, method = %request.method(), path);
     request.extensions_mut().insert(id.clone());
 
@@ -58,7 +59,7 @@ pub async fn track(State(app): State<Arc<App>>, mut request: Request, next: Next
         if error.is_rejection() {
             metrics::rejected(error.code());
         }
-        response = error.response(&id.0);
+        response = error.response(&id.0, dialect);
     }
     if let Ok(value) = HeaderValue::from_str(&id.0) {
         response.headers_mut().insert(HEADER, value);
@@ -68,18 +69,10 @@ pub async fn track(State(app): State<Arc<App>>, mut request: Request, next: Next
         response.headers_mut().insert(axum::http::header::CONNECTION, close);
     }
     let status = response.status().as_u16();
-    metrics::request(dialect, status);
+    metrics::request(dialect.name(), status);
     let elapsed_ms = start.elapsed().as_millis() as u64;
     tracing::debug!(parent: &span, status, elapsed_ms, "answered");
     response
-}
-
-/// The dialect a path belongs to. Only these become labels, whatever paths clients make up.
-fn dialect(path: &str) -> &'static str {
-    match path {
-        "/inference_zero_shot" | "/inference_zero_shot_bistream" | "/query_tts_model" => "light",
-        _ => "common",
-    }
 }
 
 /// Turns requests away while the server drains or its model is not ready.

@@ -4,7 +4,7 @@ use super::app::App;
 use super::client::Peer;
 use super::settings::Settings;
 use super::socket::Socket;
-use super::{demo, health, light, request};
+use super::{demo, health, index, index2, light, openai, realtime, request, tasks, workflow};
 use crate::config::{Config, ConfigError};
 use crate::engine::EngineHandle;
 use crate::telemetry::metrics;
@@ -111,6 +111,12 @@ async fn drain(app: &App, sockets: &Semaphore) {
 fn router(app: Arc<App>) -> Router {
     Router::new()
         .merge(light::router(app.clone()))
+        .merge(index::router(app.clone()))
+        .merge(index2::router(app.clone()))
+        .merge(workflow::router(app.clone()))
+        .merge(tasks::router(app.clone()))
+        .merge(openai::router(app.clone()))
+        .merge(realtime::router(app.clone()))
         .merge(health::router())
         .merge(demo::router())
         .fallback(request::not_found)

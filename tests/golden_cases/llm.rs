@@ -38,6 +38,7 @@ fn open_as(dir: &std::path::Path, precision: Precision) -> Case {
     let limits = LengthLimits {
         min_ratio: number("min_token_text_ratio") as f64,
         max_ratio: number("max_token_text_ratio") as f64,
+        most: usize::MAX,
     };
     Case { golden, llm, eos, limits }
 }

@@ -71,6 +71,7 @@ pub async fn speak(engine: &EngineHandle, job: Job) -> Result<Outcome, Failure> 
         streaming: true,
         speed: 1.0,
         seed: Some(job.seed),
+        sampling: Default::default(),
     });
     let Session { text, mut events } = match session {
         Ok(session) => session,

@@ -104,6 +104,7 @@ fn utterance(
         max_text_tokens: MAX_TEXT,
         first_hop,
         adaptive: false,
+        sampling: Default::default(),
     };
     let mut generation = Generation::streamed(model, &mut model.slots(1), voice, options)?;
     let mut hops = Vec::with_capacity(most);

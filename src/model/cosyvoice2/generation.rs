@@ -11,7 +11,7 @@ use super::decode::{
 use super::flow::{FlowState, Hop, Pass};
 use super::hift::{VocoderPush, VocoderStream, speed_mel};
 use super::llm::{LlmError, LlmInput, Slots};
-use super::sampling::{Ras, Sampler};
+use super::sampling::{Ras, Sampler, SamplingOptions};
 use super::{CosyVoice2, ModelError, Voice};
 use crate::model::nn::KvCache;
 use burn::tensor::Tensor;
@@ -37,6 +37,14 @@ pub struct GenerationOptions {
     /// for them or they are there already. The sound then differs a little from one run to the
     /// next, by how much of the prompt the flow sees.
     pub adaptive: bool,
+    pub sampling: SamplingOptions,
+}
+
+impl GenerationOptions {
+    fn limits(&self) -> LengthLimits {
+        let most = self.sampling.max_speech_tokens.unwrap_or(usize::MAX);
+        LengthLimits { most, ..Default::default() }
+    }
 }
 
 /// What the next sound waits for.
@@ -113,7 +121,7 @@ impl Generation {
     ) -> Self {
         let decoder = WholeDecoder::new(
             model.config.speech_token_size as u32,
-            LengthLimits::default(),
+            options.limits(),
             &voice.prompt_text,
             text,
             &voice.prompt_speech,
@@ -134,7 +142,7 @@ impl Generation {
         let rules = BistreamOptions {
             eos: model.config.speech_token_size as u32,
             mix_ratio: model.config.mix_ratio,
-            limits: LengthLimits::default(),
+            limits: options.limits(),
             max_text: options.max_text_tokens,
             rules: Rules::Trained,
         };
@@ -156,10 +164,10 @@ impl Generation {
             + voice.prompt_text.len()
             + voice.prompt_speech.len()
             + text_tokens
-            + LengthLimits::default().max(text_tokens);
+            + options.limits().max(text_tokens);
         Self {
             decoder,
-            sampler: Sampler::Ras(Ras::new(model.config.sampling, options.seed)),
+            sampler: Sampler::Ras(Ras::new(model.config.sampling, options.sampling, options.seed)),
             cache: slots.take(positions),
             prefilled: 0,
             fresh: Vec::new(),

@@ -27,4 +27,5 @@ pub use fingerprint::fingerprint;
 pub use generation::{Generation, GenerationOptions, Next, WaveShape};
 pub use llm::Slots;
 pub use model::{CosyVoice2, LoadOptions};
+pub use sampling::SamplingOptions;
 pub use voice::{Voice, VoiceTensors, VoiceWork};

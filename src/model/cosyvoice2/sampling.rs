@@ -35,20 +35,43 @@ impl Sampler {
     }
 }
 
+/// What a request may change about the choice of tokens. What it leaves open is the model's own.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct SamplingOptions {
+    /// Divides the scores: above 1 evens them out, below 1 sharpens them.
+    pub temperature: Option<f32>,
+    pub top_p: Option<f32>,
+    pub top_k: Option<usize>,
+    /// Multiplies the log-probability of ids that were drawn before (Keskar et al. 2019); 1 changes
+    /// nothing.
+    pub repetition_penalty: Option<f32>,
+    /// Most speech tokens of one utterance, 25 a second.
+    pub max_speech_tokens: Option<usize>,
+}
+
 /// Repetition-aware sampling with its own random numbers: equal seeds give equal draws on every
 /// machine.
 #[derive(Debug, Clone)]
 pub struct Ras {
     config: SamplingConfig,
+    options: SamplingOptions,
     rng: Xoshiro256PlusPlus,
 }
 
 impl Ras {
-    pub fn new(config: SamplingConfig, seed: u64) -> Self {
-        Self { config, rng: Xoshiro256PlusPlus::seed_from_u64(seed) }
+    /// With `options` in place of what `config` says. Values that are no numbers, or of which
+    /// there is none so small, are as if not given.
+    pub fn new(config: SamplingConfig, options: SamplingOptions, seed: u64) -> Self {
+        let config = SamplingConfig {
+            top_p: options.top_p.filter(|p| *p > 0.0).unwrap_or(config.top_p),
+            top_k: options.top_k.filter(|k| *k > 0).unwrap_or(config.top_k),
+            ..config
+        };
+        Self { config, options, rng: Xoshiro256PlusPlus::seed_from_u64(seed) }
     }
 
     fn sample(&mut self, logp: &mut [f32], history: &[u32]) -> Result<u32, SamplingError> {
+        self.adjust(logp, history);
         let nucleus = Nucleus::new(logp, self.config.top_p, self.config.top_k)?;
         let pick = nucleus.ids[self.draw(&nucleus.probabilities)];
         if !is_repetition(&self.config, history, pick) {
@@ -59,6 +82,29 @@ impl Ras {
             // Nothing else may be said.
             Err(SamplingError::NoCandidates) => Ok(pick),
             Err(e) => Err(e),
+        }
+    }
+
+    /// Applies penalty and temperature.
+    fn adjust(&self, logp: &mut [f32], history: &[u32]) {
+        let given = |value: Option<f32>| value.filter(|v| *v > 0.0 && v.is_finite() && *v != 1.0);
+        if let Some(penalty) = given(self.options.repetition_penalty) {
+            let mut seen = history.to_vec();
+            seen.sort_unstable();
+            seen.dedup();
+            // The penalty is of probabilities, so the scores must be logarithms of them.
+            let max = logp.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let sum: f32 = logp.iter().map(|l| (l - max).exp()).sum();
+            let norm = max + sum.ln();
+            logp.iter_mut().for_each(|l| *l -= norm);
+            for id in seen {
+                if let Some(l) = logp.get_mut(id as usize) {
+                    *l *= penalty;
+                }
+            }
+        }
+        if let Some(temperature) = given(self.options.temperature) {
+            logp.iter_mut().for_each(|l| *l /= temperature);
         }
     }
 
@@ -190,7 +236,9 @@ mod tests {
     #[test]
     fn scores_that_are_not_numbers_are_an_error() {
         for bad in [f32::NAN, f32::INFINITY] {
-            for mut sampler in [Sampler::Greedy, Sampler::Ras(Ras::new(CONFIG, 1))] {
+            for mut sampler in
+                [Sampler::Greedy, Sampler::Ras(Ras::new(CONFIG, SamplingOptions::default(), 1))]
+            {
                 let result = sampler.sample(&mut [0.0, bad, 1.0], &[]);
                 assert_eq!(result, Err(SamplingError::NotANumber));
             }
@@ -202,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_repeated_pick_is_replaced_unless_it_is_the_only_one_left() {
-        let mut sampler = Sampler::Ras(Ras::new(CONFIG, 7));
+        let mut sampler = Sampler::Ras(Ras::new(CONFIG, SamplingOptions::default(), 7));
         for _ in 0..20 {
             let pick = sampler.sample(&mut logs(&[0.01, 0.98, 0.01]), &[9, 1, 9]).unwrap();
             assert_ne!(pick, 1);
@@ -218,7 +266,11 @@ mod tests {
         let config = SamplingConfig { win_size: 0, ..CONFIG };
         let logp = logs(&[0.2, 0.5, 0.3]);
         let run = |seed| {
-            let mut sampler = Sampler::Ras(Ras::new(SamplingConfig { top_p: 1.5, ..config }, seed));
+            let mut sampler = Sampler::Ras(Ras::new(
+                SamplingConfig { top_p: 1.5, ..config },
+                SamplingOptions::default(),
+                seed,
+            ));
             (0..4000).map(|_| sampler.sample(&mut logp.clone(), &[]).unwrap()).collect::<Vec<u32>>()
         };
         let draws = run(42);
@@ -233,4 +285,33 @@ mod tests {
 
     /// From an independent xoshiro256++ seeded by SplitMix64.
     const PINNED: [u32; 12] = [0, 1, 0, 2, 2, 2, 1, 2, 1, 0, 2, 0];
+
+    /// What a request asks for is obeyed, and nonsense changes nothing.
+    #[test]
+    fn options_bend_the_distribution() {
+        let scores = [2.0f32, 1.5, 0.0, -1.0];
+        let count = |options: SamplingOptions, history: &[u32], id: u32| {
+            let mut sampler = Sampler::Ras(Ras::new(CONFIG, options, 5));
+            let draws = (0..400).map(|_| sampler.sample(&mut scores.to_vec(), history));
+            draws.filter(|draw| *draw == Ok(id)).count()
+        };
+        let none = SamplingOptions::default();
+        let plain = count(none, &[], 0);
+        assert_eq!(count(SamplingOptions { top_k: Some(1), ..none }, &[], 0), 400);
+        assert!(count(SamplingOptions { temperature: Some(0.2), ..none }, &[], 0) > plain + 40);
+        assert!(count(SamplingOptions { temperature: Some(5.0), ..none }, &[], 0) + 40 < plain);
+        let old = [0; 30];
+        let penalised = SamplingOptions { repetition_penalty: Some(3.0), ..none };
+        assert!(count(penalised, &old, 0) < count(none, &old, 0) || count(none, &old, 0) == 0);
+        for nonsense in [0.0, -1.0, f32::NAN] {
+            let options = SamplingOptions {
+                temperature: Some(nonsense),
+                top_p: Some(nonsense),
+                repetition_penalty: Some(nonsense),
+                top_k: Some(0),
+                max_speech_tokens: None,
+            };
+            assert_eq!(count(options, &[], 0), plain);
+        }
+    }
 }

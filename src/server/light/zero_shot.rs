@@ -124,6 +124,7 @@ impl Asked {
             streaming: self.stream,
             speed: self.speed,
             seed: self.seed,
+            sampling: Default::default(),
         };
         let (speech, _) = Speech::begin(app, account, request, self.encoder, self.since)?;
         let body = if self.stream {

@@ -84,22 +84,24 @@ pub enum DecodeError {
 pub struct LengthLimits {
     pub min_ratio: f64,
     pub max_ratio: f64,
+    /// Most speech tokens, however long the text.
+    pub most: usize,
 }
 
 impl Default for LengthLimits {
     fn default() -> Self {
-        Self { min_ratio: 2.0, max_ratio: 20.0 }
+        Self { min_ratio: 2.0, max_ratio: 20.0, most: usize::MAX }
     }
 }
 
 impl LengthLimits {
     fn min(&self, text_tokens: usize) -> usize {
-        (text_tokens as f64 * self.min_ratio) as usize
+        ((text_tokens as f64 * self.min_ratio) as usize).min(self.most)
     }
 
     /// Most speech tokens for a text.
     pub fn max(&self, text_tokens: usize) -> usize {
-        (text_tokens as f64 * self.max_ratio) as usize
+        ((text_tokens as f64 * self.max_ratio) as usize).min(self.most)
     }
 }
 

@@ -245,6 +245,7 @@ impl Actor {
             streaming: true,
             speed: 1.0,
             seed: init.seed,
+            sampling: Default::default(),
         };
         let encoder = Encoder::new(model_rate, rate)?;
         let (speech, text) = Speech::begin(&self.app, account, request, encoder, since)?;

@@ -1,0 +1,125 @@
+//! The interfaces that Mynah speaks, and what an error looks like in each.
+
+use serde_json::{Value, json};
+
+/// One of the interfaces. Each is a router of its own over the same engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// What belongs to none, or to all: health, metrics, documentation, the demo.
+    Common,
+    Light,
+    Index,
+    Index2,
+    Workflow,
+    Tasks,
+    Openai,
+    Realtime,
+}
+
+impl Dialect {
+    /// As settings, metrics and documentation name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Common => "common",
+            Self::Light => "light",
+            Self::Index => "index",
+            Self::Index2 => "index2",
+            Self::Workflow => "workflow",
+            Self::Tasks => "tasks",
+            Self::Openai => "openai",
+            Self::Realtime => "realtime",
+        }
+    }
+
+    /// The one a path belongs to, whatever paths clients make up.
+    pub fn of(path: &str) -> Self {
+        let below = |prefix: &str| {
+            path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        match path {
+            "/inference_zero_shot" | "/inference_zero_shot_bistream" | "/query_tts_model" => {
+                Self::Light
+            }
+            "/"
+            | "/synthesize"
+            | "/synthesize_simple"
+            | "/synthesize_stream"
+            | "/synthesize_stream_opus"
+            | "/opus_queue_status"
+            | "/reference_audios"
+            | "/model_info"
+            | "/test"
+            | "/test_stream" => Self::Index,
+            _ if below("/download_reference_audio") => Self::Index,
+            _ if below("/v1/workflows") || below("/api/v1/monitoring") => Self::Workflow,
+            _ if below("/api/v1") => Self::Index2,
+            _ if below("/api/tts") => Self::Tasks,
+            _ if below("/v1/realtime") => Self::Realtime,
+            _ if below("/v1/audio") || below("/v1/models") => Self::Openai,
+            _ => Self::Common,
+        }
+    }
+
+    /// An error's body: the common one, with what this interface's clients look for.
+    pub fn error(self, status: u16, mut common: Value) -> Value {
+        let text = |key: &str| common[key].as_str().unwrap_or_default().to_owned();
+        let (detail, code) = (text("detail"), text("error_code"));
+        match self {
+            Self::Index2 => common["success"] = json!(false),
+            Self::Workflow => {
+                common["status"] = json!("error");
+                common["error"] = json!(detail);
+            }
+            Self::Openai => {
+                let kind = match status {
+                    401 => "authentication_error",
+                    429 => "rate_limit_error",
+                    400..=499 => "invalid_request_error",
+                    _ => "server_error",
+                };
+                let code = code.to_ascii_lowercase();
+                return json!({
+                    "error": {"message": detail, "type": kind, "param": null, "code": code}
+                });
+            }
+            Self::Common | Self::Light | Self::Index | Self::Tasks | Self::Realtime => {}
+        }
+        common
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_belong_to_one_interface() {
+        for (path, dialect) in [
+            ("/inference_zero_shot", Dialect::Light),
+            ("/synthesize", Dialect::Index),
+            ("/download_reference_audio/0", Dialect::Index),
+            ("/api/v1/tts/sync", Dialect::Index2),
+            ("/api/v1/monitoring/statistics", Dialect::Workflow),
+            ("/v1/workflows/status/x", Dialect::Workflow),
+            ("/api/tts/tasks/x", Dialect::Tasks),
+            ("/v1/audio/speech", Dialect::Openai),
+            ("/v1/realtime/speech", Dialect::Realtime),
+            ("/v1/workflowsx", Dialect::Common),
+            ("/metrics", Dialect::Common),
+        ] {
+            assert_eq!(Dialect::of(path), dialect, "{path}");
+        }
+    }
+
+    #[test]
+    fn errors_have_what_each_interface_documents() {
+        let common = || json!({"message": "m", "detail": "d", "error_code": "NOT_FOUND"});
+        assert_eq!(Dialect::Light.error(404, common()), common());
+        assert_eq!(Dialect::Index2.error(404, common())["success"], json!(false));
+        let workflow = Dialect::Workflow.error(404, common());
+        assert_eq!((&workflow["status"], &workflow["error"]), (&json!("error"), &json!("d")));
+        let openai = Dialect::Openai.error(404, common());
+        assert_eq!(openai["error"]["type"], json!("invalid_request_error"));
+        assert_eq!(openai["error"]["code"], json!("not_found"));
+    }
+}

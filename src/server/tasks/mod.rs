@@ -1,0 +1,9 @@
+//! The dialect of the IndexTTS task API.
+
+use super::app::App;
+use axum::Router;
+use std::sync::Arc;
+
+pub fn router(_app: Arc<App>) -> Router<Arc<App>> {
+    Router::new()
+}
