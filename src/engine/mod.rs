@@ -3,6 +3,7 @@
 //! One thread owns the model. Callers talk to it through an [`EngineHandle`] and bounded channels;
 //! nothing here knows HTTP.
 
+mod batch;
 mod error;
 mod feed;
 mod handle;

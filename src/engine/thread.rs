@@ -1,6 +1,7 @@
 //! The thread that owns the model: admits sessions, does the most urgent step of work, sleeps when
 //! there is none.
 
+use super::batch::{self, generations, guarded, in_order, panic_message, panicked};
 use super::handle::{Shared, Submission};
 use super::meter::Meter;
 use super::schedule::{Batching, Candidate, Plan, plan};
@@ -358,18 +359,9 @@ impl Engine {
     /// One step of the language model for all of `rows`.
     fn decode(&mut self, rows: &[usize]) {
         let began = Instant::now();
-        let model = &self.model;
         let mut generations = generations(&mut self.sessions, rows);
         let count = generations.len();
-        let results = step_tokens(model, &mut generations).unwrap_or_else(|| {
-            // Nobody's state has changed: step each alone, and only the culprit fails.
-            let alone = generations.iter_mut().map(|row| {
-                let result = step_tokens(model, &mut [&mut **row]).and_then(|mut rows| rows.pop());
-                let broken = EngineError::Failed("the language model's step failed".into());
-                result.unwrap_or(Err(broken))
-            });
-            alone.collect()
-        });
+        let results = batch::decode(&self.model, &mut generations);
         drop(generations);
         let elapsed = began.elapsed();
         self.meter.step(elapsed, count);
@@ -444,57 +436,6 @@ impl Engine {
             () = tokio::time::sleep(queue_check), if has_waiting => {}
         }
     }
-}
-
-/// The indices as [`generations`] finds them.
-fn in_order(rows: &[usize]) -> impl Iterator<Item = usize> {
-    let mut rows = rows.to_vec();
-    rows.sort_unstable();
-    rows.into_iter()
-}
-
-/// The utterances of the sessions `rows`, which all have one, in the sessions' order.
-fn generations<'a>(sessions: &'a mut [SessionState], rows: &[usize]) -> Vec<&'a mut Generation> {
-    let chosen = sessions.iter_mut().enumerate().filter(|(index, _)| rows.contains(index));
-    chosen.filter_map(|(_, session)| session.generation()).collect()
-}
-
-/// One language-model step of all rows: each row's result, or None if the step as a whole failed
-/// and has changed nothing.
-fn step_tokens(
-    model: &CosyVoice2,
-    rows: &mut [&mut Generation],
-) -> Option<Vec<Result<(), EngineError>>> {
-    match guarded(|| Generation::decode(model, rows)) {
-        Ok(Ok(results)) => Some(results.into_iter().map(|r| r.map_err(failed)).collect()),
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "a step of the language model failed");
-            None
-        }
-        Err(error) => {
-            tracing::warn!(%error, "a step of the language model panicked");
-            None
-        }
-    }
-}
-
-/// Runs work on the threads that compute, where handing parts of it to one another is cheapest.
-/// A panic becomes an error: the model is never changed by a step, and what the step changed is
-/// dropped with its session.
-fn guarded<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, EngineError> {
-    catch_unwind(AssertUnwindSafe(|| rayon::scope(|_| work()))).map_err(|panic| panicked(&*panic))
-}
-
-fn panicked(panic: &(dyn std::any::Any + Send)) -> EngineError {
-    EngineError::Failed(format!("panic: {}", panic_message(panic)))
-}
-
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    panic
-        .downcast_ref::<&str>()
-        .map(|s| (*s).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "unknown".into())
 }
 
 /// `Instant` arithmetic that cannot overflow.

@@ -335,6 +335,9 @@ pub fn compare_window_with_whole(
     let relative = (difference / size).sqrt();
     println!("{left_blocks} left blocks: {} hops, relative error {relative:.2e}", held.len() + 1);
     assert!(relative < 1e-4, "{left_blocks} left blocks: relative error {relative:e}");
+    if left_blocks == 0 {
+        return;
+    }
     // Pages are of several blocks, so memory goes up and down with them.
     let most = |of: &[usize]| of.iter().max().copied();
     let (before, last) = held.split_at(held.len() - 5);

@@ -207,7 +207,10 @@ fn golden_mini_flow_batch_and_window() {
         let (mut flow, prompt, tokens) = speech(&golden, 18 * 25 + 7);
         let voice = crate::flow::voice(&flow, &prompt);
         crate::flow::compare_batch_with_alone(&flow, &voice, &tokens[..125]);
-        crate::flow::compare_window_with_whole(&mut flow, &prompt, &tokens, 4);
+        // All of the past, then a window of it.
+        for left_blocks in [0, 4] {
+            crate::flow::compare_window_with_whole(&mut flow, &prompt, &tokens, left_blocks);
+        }
     }
 }
 
