@@ -88,18 +88,21 @@ mod tests {
         (model, voice)
     }
 
-    const OPTIONS: GenerationOptions = GenerationOptions {
-        seed: 3,
-        streaming: true,
-        speed: 1.0,
-        max_text_tokens: 100,
-        first_hop: 10,
-        adaptive: false,
-    };
+    fn options() -> GenerationOptions {
+        GenerationOptions {
+            seed: 3,
+            streaming: true,
+            speed: 1.0,
+            max_text_tokens: 100,
+            first_hop: 10,
+            adaptive: false,
+            sampling: Default::default(),
+        }
+    }
 
     /// An utterance that is ready for its second token.
     fn begun(model: &CosyVoice2, slots: &mut Slots, voice: &Arc<Voice>) -> Generation {
-        let mut generation = Generation::whole(model, slots, voice, &[5, 6, 7, 8], OPTIONS);
+        let mut generation = Generation::whole(model, slots, voice, &[5, 6, 7, 8], options());
         while generation.next() == Next::Prefill {
             generation.prefill(model).unwrap();
         }
@@ -116,7 +119,7 @@ mod tests {
         let (mut one, mut two) =
             (begun(&model, &mut slots, &voice), begun(&model, &mut slots, &voice));
         // Has no text, so nothing to decode.
-        let mut broken = Generation::streamed(&model, &mut slots, &voice, OPTIONS).unwrap();
+        let mut broken = Generation::streamed(&model, &mut slots, &voice, options()).unwrap();
         for _ in 0..3 {
             assert!(decode(&model, &mut [&mut alone])[0].is_ok());
             let results = decode(&model, &mut [&mut one, &mut broken, &mut two]);
