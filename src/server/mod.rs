@@ -14,6 +14,7 @@ mod format;
 mod health;
 mod index;
 mod index2;
+mod job;
 mod lifecycle;
 mod light;
 mod openai;
