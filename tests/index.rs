@@ -6,6 +6,8 @@
 #[path = "light_silent_cases/support.rs"]
 mod support;
 
+#[path = "index_cases/opus.rs"]
+mod opus;
 #[path = "index_cases/synthesis.rs"]
 mod synthesis;
 #[path = "index_cases/system.rs"]

@@ -1,7 +1,6 @@
 //! An utterance as the body of an HTTP response.
 
 use super::error::ApiError;
-use super::format::Container;
 use super::speech::{Packet, Speech};
 use axum::body::{Body, Bytes};
 use futures::{Stream, StreamExt, stream};
@@ -10,21 +9,16 @@ use futures::{Stream, StreamExt, stream};
 ///
 /// # Errors
 /// Whatever ended the speech early.
-pub async fn fill(mut speech: Speech, container: Container) -> Result<Body, ApiError> {
-    let mut samples = Vec::new();
+pub async fn fill(mut speech: Speech) -> Result<Body, ApiError> {
+    let mut file = Vec::new();
     while let Some(packet) = speech.next().await {
         match packet? {
             Packet::Started { .. } => {}
-            Packet::Audio { bytes } | Packet::Done { bytes, .. } => {
-                samples.extend_from_slice(&bytes);
-            }
+            Packet::Audio { bytes } | Packet::Done { bytes, .. } => file.extend_from_slice(&bytes),
         }
     }
-    if container == Container::Wav {
-        let header = speech.encoder().header(Some(samples.len()));
-        samples.splice(..0, header);
-    }
-    Ok(Body::from(samples))
+    speech.encoder().complete(&mut file);
+    Ok(Body::from(file))
 }
 
 /// The speech as it is made, once its first audio is there. A failure after that breaks the body
@@ -32,8 +26,8 @@ pub async fn fill(mut speech: Speech, container: Container) -> Result<Body, ApiE
 ///
 /// # Errors
 /// What failed before the first audio, so that it can be told with a status of its own.
-pub async fn pour(speech: Speech, container: Container) -> Result<Body, ApiError> {
-    pour_keeping(speech, container, ()).await
+pub async fn pour(speech: Speech) -> Result<Body, ApiError> {
+    pour_keeping(speech, ()).await
 }
 
 /// [`pour`], with something that is kept until the speech has ended or the client is gone.
@@ -42,21 +36,27 @@ pub async fn pour(speech: Speech, container: Container) -> Result<Body, ApiError
 /// Those of [`pour`].
 pub async fn pour_keeping<K: Send + 'static>(
     mut speech: Speech,
-    container: Container,
     kept: K,
 ) -> Result<Body, ApiError> {
-    let mut first = match container {
-        Container::Wav => speech.encoder().header(None).to_vec(),
-        Container::Pcm => Vec::new(),
-    };
-    while let Some(packet) = speech.next().await {
-        if let Packet::Audio { bytes } | Packet::Done { bytes, .. } = packet? {
-            first.extend_from_slice(&bytes);
-            break;
-        }
-    }
+    let first = first(&mut speech).await?;
     let first = stream::once(async { Ok(Bytes::from(first)) });
     Ok(Body::from_stream(first.chain(packets(speech, kept))))
+}
+
+/// The first bytes of the speech.
+///
+/// # Errors
+/// What failed before them.
+pub async fn first(speech: &mut Speech) -> Result<Vec<u8>, ApiError> {
+    while let Some(packet) = speech.next().await {
+        match packet? {
+            // A codec may await more before it gives any.
+            Packet::Audio { bytes } if !bytes.is_empty() => return Ok(bytes),
+            Packet::Started { .. } | Packet::Audio { .. } => {}
+            Packet::Done { bytes, .. } => return Ok(bytes),
+        }
+    }
+    Ok(Vec::new())
 }
 
 /// What is left of the speech, packet by packet.
@@ -81,7 +81,7 @@ mod tests {
     use crate::engine::{AudioEvent, EngineError, start_silent};
     use crate::server::account::Account;
     use crate::server::app::App;
-    use crate::server::format::Encoder;
+    use crate::server::format::{Container, Encoder, Format};
     use crate::server::request::RequestId;
     use crate::server::settings::Settings;
     use crate::telemetry::metrics;
@@ -90,13 +90,13 @@ mod tests {
     use tokio::sync::mpsc;
 
     /// An utterance of these events.
-    async fn speech(events: Vec<AudioEvent>) -> Speech {
+    async fn speech(events: Vec<AudioEvent>, container: Container) -> Speech {
         let config = Config::default();
         let settings = Settings::new(&config).expect("the defaults");
         let engine = start_silent(&config.engine);
         let app = Arc::new(App::new(engine, settings, metrics::install()));
         let account = Account::open(&app, RequestId("r1".into()), "/test");
-        let encoder = Encoder::new(24_000, 24_000).expect("an encoder");
+        let encoder = Encoder::new(24_000, Format::new(container, 24_000)).expect("an encoder");
         let (sender, receiver) = mpsc::channel(events.len().max(1));
         for event in events {
             sender.send(event).await.expect("sent");
@@ -115,13 +115,13 @@ mod tests {
     #[tokio::test]
     async fn failures_before_the_first_audio_have_a_status() {
         for events in [vec![], vec![failed()], vec![started(), failed()]] {
-            for container in [Container::Wav, Container::Pcm] {
-                let error = pour(speech(events.clone()).await, container).await.err();
+            for container in [Container::Wav, Container::Pcm, Container::Opus] {
+                let error = pour(speech(events.clone(), container).await).await.err();
                 assert_eq!(error.map(|e| e.code()), Some("PROCESSING_ERROR"));
             }
         }
         let late = vec![started(), AudioEvent::Audio(vec![0.0; 480]), failed()];
-        let error = fill(speech(late).await, Container::Wav).await.err();
+        let error = fill(speech(late, Container::Wav).await).await.err();
         assert_eq!(error.map(|e| e.code()), Some("PROCESSING_ERROR"));
     }
 
@@ -129,12 +129,12 @@ mod tests {
     #[tokio::test]
     async fn later_failures_break_the_body_off() {
         let events = vec![started(), AudioEvent::Audio(vec![0.0; 480]), failed()];
-        let body = pour(speech(events).await, Container::Pcm).await.expect("a body");
+        let body = pour(speech(events, Container::Pcm).await).await.expect("a body");
         assert!(axum::body::to_bytes(body, usize::MAX).await.is_err());
 
         let done = AudioEvent::Done(Default::default());
         let events = vec![started(), AudioEvent::Audio(vec![0.0; 480]), done];
-        let body = pour(speech(events).await, Container::Pcm).await.expect("a body");
+        let body = pour(speech(events, Container::Pcm).await).await.expect("a body");
         let bytes = axum::body::to_bytes(body, usize::MAX).await.expect("all of it");
         assert_eq!(bytes.len(), 960);
     }

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 /// 24 kHz, 20 ms per character.
 const SAMPLES_PER_CHAR: usize = 480;
 
-const ALL: [&str; 3] = ["/synthesize", "/synthesize_simple", "/synthesize_stream"];
+const ALL: [&str; 4] =
+    ["/synthesize", "/synthesize_simple", "/synthesize_stream", "/synthesize_stream_opus"];
 
 #[tokio::test]
 async fn the_documented_request_gives_a_wav_file() {

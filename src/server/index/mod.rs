@@ -4,6 +4,7 @@
 
 mod fields;
 mod info;
+mod opus;
 mod parameters;
 mod queue;
 mod synthesize;
@@ -26,6 +27,7 @@ pub fn router(app: Arc<App>) -> Router<Arc<App>> {
         .route("/synthesize", post(synthesize::whole))
         .route("/synthesize_simple", post(synthesize::simple))
         .route("/synthesize_stream", post(synthesize::stream))
+        .route("/synthesize_stream_opus", post(opus::handle))
         .route("/test", get(synthesize::test))
         .route_layer(from_fn_with_state(app, request::gate))
         // What answers also while the model loads or the server drains.

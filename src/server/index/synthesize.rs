@@ -8,7 +8,7 @@ use crate::server::answer::{fill, pour};
 use crate::server::app::App;
 use crate::server::client::Peer;
 use crate::server::error::ApiError;
-use crate::server::format::{Container, Encoder};
+use crate::server::format::{Container, Encoder, Format};
 use crate::server::request::RequestId;
 use crate::server::speech::Speech;
 use axum::Extension;
@@ -123,11 +123,11 @@ impl Endpoint {
         let since = Instant::now();
         let streaming = self == Self::Stream;
         let rate = app.engine.status().sample_rate;
-        let encoder = account.note(Encoder::new(rate, rate))?;
-        let (media_type, filename) = match streaming {
-            true => ("application/octet-stream", "synthesized_audio.pcm"),
-            false => ("audio/wav", "synthesized_audio.wav"),
+        let (container, media_type, filename) = match streaming {
+            true => (Container::Pcm, "application/octet-stream", "synthesized_audio.pcm"),
+            false => (Container::Wav, "audio/wav", "synthesized_audio.wav"),
         };
+        let encoder = account.note(Encoder::new(rate, Format::new(container, rate)))?;
         let headers = [
             (header::CONTENT_TYPE.as_str(), media_type.to_string()),
             (header::CONTENT_DISPOSITION.as_str(), format!("attachment; filename={filename}")),
@@ -138,10 +138,7 @@ impl Endpoint {
         let ignored = utterance.headers();
         let request = utterance.request(&account.id.0, streaming);
         let (speech, _) = Speech::begin(app, account, request, encoder, since)?;
-        let body = match streaming {
-            true => pour(speech, Container::Pcm).await?,
-            false => fill(speech, Container::Wav).await?,
-        };
+        let body = if streaming { pour(speech).await? } else { fill(speech).await? };
         Ok((headers, ignored, body).into_response())
     }
 }

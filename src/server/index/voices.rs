@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(attachment("awb.wav"), "attachment; filename=\"awb.wav\"");
         assert_eq!(
             attachment("ä \"x\r\n.wav"),
-            "attachment; filename=\"___x___.wav\"; filename*=UTF-8''%C3%A4%20%22x%22%0D%0A.wav"
+            "attachment; filename=\"___x__.wav\"; filename*=UTF-8''%C3%A4%20%22x%0D%0A.wav"
         );
     }
 }

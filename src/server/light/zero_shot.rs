@@ -8,7 +8,7 @@ use crate::server::answer::{fill, pour};
 use crate::server::app::App;
 use crate::server::client::Peer;
 use crate::server::error::ApiError;
-use crate::server::format::{Container, Encoder};
+use crate::server::format::{Container, Encoder, Format};
 use crate::server::request::RequestId;
 use crate::server::speech::Speech;
 use crate::server::{prompt, upload};
@@ -47,8 +47,8 @@ struct Asked {
     speed: f32,
     seed: Option<u64>,
     stream: bool,
-    /// None: what the seed of this dialect documents.
-    container: Option<Container>,
+    /// Whether the client said which format it wants.
+    chosen: bool,
     encoder: Encoder,
     since: Instant,
 }
@@ -78,7 +78,9 @@ impl Asked {
         }
         let model_rate = app.engine.status().sample_rate;
         let rate = form.sample_rate.or(settings.light_sample_rate).unwrap_or(model_rate);
-        let encoder = Encoder::new(model_rate, rate)?;
+        let default = if stream { Container::Pcm } else { Container::Wav };
+        let format = Format::new(form.response_format.unwrap_or(default), rate);
+        let encoder = Encoder::new(model_rate, format)?;
         let voice = match form.voice {
             Some(name) => {
                 check_voice(app, &name)?;
@@ -97,7 +99,7 @@ impl Asked {
             speed,
             seed: form.seed,
             stream,
-            container: form.response_format,
+            chosen: form.response_format.is_some(),
             encoder,
             since,
         })
@@ -106,9 +108,10 @@ impl Asked {
     /// Starts the synthesis and waits for its first audio, so that what fails before it is told
     /// with a status of its own.
     async fn answer(self, app: &Arc<App>, account: Account) -> Result<Response, ApiError> {
-        let default = if self.stream { Container::Pcm } else { Container::Wav };
-        let container = self.container.unwrap_or(default);
-        let media_type = self.container.map_or("application/octet-stream", Container::media_type);
+        let container = self.encoder.container();
+        // What the interface documents, unless the client knows more than that.
+        let media_type =
+            if self.chosen { container.media_type() } else { "application/octet-stream" };
         let headers = [
             (header::CONTENT_TYPE.as_str(), media_type.to_string()),
             ("x-sample-rate", self.encoder.rate().to_string()),
@@ -126,11 +129,7 @@ impl Asked {
             sampling: Default::default(),
         };
         let (speech, _) = Speech::begin(app, account, request, self.encoder, self.since)?;
-        let body = if self.stream {
-            pour(speech, container).await?
-        } else {
-            fill(speech, container).await?
-        };
+        let body = if self.stream { pour(speech).await? } else { fill(speech).await? };
         Ok((headers, body).into_response())
     }
 }

@@ -12,7 +12,7 @@ use crate::engine::{SpeakRequest, Summary, TextEvent, TextInput, VoiceSource};
 use crate::server::account::Account;
 use crate::server::app::App;
 use crate::server::error::ApiError;
-use crate::server::format::{Container, Encoder};
+use crate::server::format::{Encoder, Format};
 use crate::server::light::{check_model, check_voice};
 use crate::server::prompt;
 use crate::server::speech::{Packet, Speech};
@@ -247,7 +247,7 @@ impl Actor {
             seed: init.seed,
             sampling: Default::default(),
         };
-        let encoder = Encoder::new(model_rate, rate)?;
+        let encoder = Encoder::new(model_rate, Format::new(init.container, rate))?;
         let (speech, text) = Speech::begin(&self.app, account, request, encoder, since)?;
         self.speech = Some(speech);
         self.text = Some(text);
@@ -284,7 +284,7 @@ impl Actor {
             }
         };
         let json = |event: Value| Message::text(event.to_string());
-        let (mut bytes, summary) = match packet? {
+        let (bytes, summary) = match packet? {
             Packet::Started { queued, voice_cached } => {
                 (self.queued, self.voice_cached) = (queued, voice_cached);
                 return Ok(());
@@ -297,9 +297,6 @@ impl Actor {
         if !bytes.is_empty() {
             if !self.sounded {
                 self.sounded = true;
-                if init.container == Container::Wav {
-                    bytes.splice(..0, speech.encoder().header(None));
-                }
                 if init.events {
                     send(json(events::audio_start(
                         &speech.account.id.0,
