@@ -80,6 +80,17 @@ impl Format {
     pub fn new(container: Container, rate: u32) -> Self {
         Self { container, rate, opus: OpusOptions::default() }
     }
+
+    /// # Errors
+    /// [`ApiError::OutOfRange`] for a rate that the container does not have.
+    pub fn check(&self) -> Result<(), ApiError> {
+        if self.container == Container::Mp3 && !Mp3::RATES.contains(&self.rate) {
+            let rates = Mp3::RATES.map(|rate| rate.to_string()).join(", ");
+            let words = format!("`sample_rate` of mp3 must be one of {rates}, not {}", self.rate);
+            return Err(ApiError::OutOfRange(words));
+        }
+        Ok(())
+    }
 }
 
 /// The model's samples to bytes as the client wants them, piece by piece. What comes first begins
@@ -105,20 +116,15 @@ enum Codec {
 
 impl Encoder {
     /// # Errors
-    /// [`ApiError::OutOfRange`] for a rate that the format does not have;
-    /// [`ApiError::Processing`] where the model's rate cannot be brought to it.
+    /// Those of [`Format::check`]; [`ApiError::Processing`] where the model's rate cannot be brought to it.
     pub fn new(model_rate: u32, format: Format) -> Result<Self, ApiError> {
+        format.check()?;
         let Format { container, rate, opus } = format;
         let (rate, codec) = match container {
             Container::Wav | Container::Pcm => (rate, Codec::Samples),
             Container::Opus => {
                 let rate = Opus::coding_rate(rate);
                 (rate, Codec::Opus(Box::new(Opus::new(rate, opus, rand::random())?)))
-            }
-            Container::Mp3 if !Mp3::RATES.contains(&rate) => {
-                let rates = Mp3::RATES.map(|rate| rate.to_string()).join(", ");
-                let words = format!("`sample_rate` of mp3 must be one of {rates}, not {rate}");
-                return Err(ApiError::OutOfRange(words));
             }
             Container::Mp3 => (rate, Codec::Mp3(Mp3::new(rate)?)),
             Container::Flac => (rate, Codec::Flac(Box::new(Flac::new(rate)?))),

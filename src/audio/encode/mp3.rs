@@ -5,7 +5,7 @@ use rusty_mp3::header::FrameHeader;
 use rusty_mp3::{Mp3Encode, encoder_header};
 
 /// Samples by which a decoder's output lags behind the encoder's input: the two filter banks.
-const DELAY: usize = 1057;
+pub(super) const DELAY: usize = 1057;
 
 /// A stream of MP3 frames, each of which can be decoded without those that follow. There is no
 /// header before them, so that a player can begin anywhere.

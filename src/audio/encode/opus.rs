@@ -62,7 +62,8 @@ impl Opus {
     /// For a rate or options that the codec does not have.
     pub fn new(rate: u32, options: OpusOptions, serial: u32) -> Result<Self, EncodeError> {
         let rate_in = i32::try_from(rate).map_err(error)?;
-        let mut encoder = OpusEncoder::new(rate_in, 1, Application::Voip).map_err(error)?;
+        // Not `Voip`, which filters what is below the voice, as there is noise in a telephone.
+        let mut encoder = OpusEncoder::new(rate_in, 1, Application::Audio).map_err(error)?;
         if !OpusOptions::BITRATES.contains(&options.bitrate)
             || !OpusOptions::COMPLEXITIES.contains(&options.complexity)
         {

@@ -201,8 +201,15 @@ impl Actor {
         if let Voice::Named(name) = &init.voice {
             check_voice(&self.app, name)?;
         }
+        self.format(&init).check()?;
         self.init = Some(init);
         Ok(())
+    }
+
+    fn format(&self, init: &Init) -> Format {
+        let rate = init.sample_rate.or(self.app.settings.light_sample_rate);
+        let rate = rate.unwrap_or_else(|| self.app.engine.status().sample_rate);
+        Format::new(init.container, rate)
     }
 
     fn take(&mut self, said: Said) -> Result<(), End> {
@@ -235,9 +242,7 @@ impl Actor {
             },
         };
         let Some(account) = self.account.take() else { return Ok(()) };
-        let settings = &self.app.settings;
-        let model_rate = self.app.engine.status().sample_rate;
-        let rate = init.sample_rate.or(settings.light_sample_rate).unwrap_or(model_rate);
+        let format = self.format(init);
         let request = SpeakRequest {
             id: account.id.0.to_string(),
             voice,
@@ -247,7 +252,7 @@ impl Actor {
             seed: init.seed,
             sampling: Default::default(),
         };
-        let encoder = Encoder::new(model_rate, Format::new(init.container, rate))?;
+        let encoder = Encoder::new(self.app.engine.status().sample_rate, format)?;
         let (speech, text) = Speech::begin(&self.app, account, request, encoder, since)?;
         self.speech = Some(speech);
         self.text = Some(text);
