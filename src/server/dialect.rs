@@ -17,6 +17,17 @@ pub enum Dialect {
 }
 
 impl Dialect {
+    /// All that a listener can serve.
+    pub const ALL: [Self; 7] = [
+        Self::Light,
+        Self::Index,
+        Self::Index2,
+        Self::Workflow,
+        Self::Tasks,
+        Self::Openai,
+        Self::Realtime,
+    ];
+
     /// As settings, metrics and documentation name it.
     pub fn name(self) -> &'static str {
         match self {

@@ -2,6 +2,7 @@
 
 use super::app::App;
 use super::client::Peer;
+use super::dialect::Dialect;
 use super::settings::Settings;
 use super::socket::Socket;
 use super::{demo, health, index, index2, job, light, openai, realtime, request, tasks, workflow};
@@ -119,7 +120,7 @@ fn router(app: Arc<App>) -> Router {
         .merge(tasks::router(app.clone()))
         .merge(openai::router(app.clone()))
         .merge(realtime::router(app.clone()))
-        .merge(health::router())
+        .merge(health::router(&Dialect::ALL))
         .merge(demo::router())
         .fallback(request::not_found)
         .method_not_allowed_fallback(request::wrong_method)

@@ -1,7 +1,7 @@
 //! The server's part of the configuration, checked and in the types it is used in.
 
 use super::rate;
-use crate::config::{Config, ConfigError, seconds};
+use crate::config::{Config, ConfigError, ModelSettings, seconds};
 use governor::Quota;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -31,6 +31,10 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// None: the model's own.
     pub light_sample_rate: Option<u32>,
+    /// What the engine was asked to load.
+    pub model: ModelSettings,
+    /// Requests that may wait for something that serves one at a time.
+    pub queue: usize,
 }
 
 impl Settings {
@@ -63,6 +67,8 @@ impl Settings {
             queue_timeout: seconds("limits.queue_timeout", limits.queue_timeout, 0.0)?,
             drain_timeout: seconds("server.drain_timeout", config.server.drain_timeout, 0.0)?,
             light_sample_rate: config.light.sample_rate,
+            model: config.model.clone(),
+            queue: config.engine.queue,
         })
     }
 }

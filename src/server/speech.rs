@@ -27,6 +27,14 @@ pub enum Packet {
     },
 }
 
+/// How the log names a voice.
+pub fn label(voice: &VoiceSource) -> String {
+    match voice {
+        VoiceSource::Named(name) => name.clone(),
+        VoiceSource::Prompt { audio, .. } => format!("prompt of {:.1} s", audio.seconds()),
+    }
+}
+
 /// An utterance under way. Dropping it cancels it.
 pub struct Speech {
     pub account: Account,
@@ -53,10 +61,7 @@ impl Speech {
         encoder: Encoder,
         since: Instant,
     ) -> Result<(Self, mpsc::Sender<TextEvent>), ApiError> {
-        let voice = match &request.voice {
-            VoiceSource::Named(name) => name.clone(),
-            VoiceSource::Prompt { audio, .. } => format!("prompt of {:.1} s", audio.seconds()),
-        };
+        let voice = label(&request.voice);
         let Session { text, events } =
             account.note(app.engine.speak(request).map_err(ApiError::from))?;
         account.submitted(&voice);
