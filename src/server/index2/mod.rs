@@ -1,5 +1,7 @@
 //! The dialect of the IndexTTS2 REST API.
 
+mod request;
+
 use super::app::App;
 use axum::Router;
 use std::sync::Arc;
