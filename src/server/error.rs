@@ -162,8 +162,16 @@ impl ApiError {
     /// The whole response. Handlers return the error itself: [`super::request::track`], which
     /// knows the id, makes the response.
     pub fn response(&self, request_id: &str, dialect: Dialect) -> Response {
+        self.response_with(request_id, dialect, Details::default())
+    }
+
+    /// The same, and more for the client to read.
+    pub fn response_with(&self, request_id: &str, dialect: Dialect, details: Details) -> Response {
         let row = self.row();
-        let body = dialect.error(row.status.as_u16(), self.body(request_id));
+        let mut body = dialect.error(row.status.as_u16(), self.body(request_id));
+        if let Value::Object(body) = &mut body {
+            body.extend(details.0);
+        }
         let mut response = (row.status, axum::Json(body)).into_response();
         if let Some(after) = row.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, whole_seconds(after).into());
@@ -175,6 +183,11 @@ impl ApiError {
         response
     }
 }
+
+/// What an error's body says beside the error: the ids of what failed. Put beside the error into
+/// the extensions of a response.
+#[derive(Debug, Clone, Default)]
+pub struct Details(pub serde_json::Map<String, Value>);
 
 /// Rounded up: a client that waits this long waits long enough.
 fn whole_seconds(duration: Duration) -> u64 {

@@ -53,13 +53,22 @@ impl Fields {
     /// # Errors
     /// [`ApiError::InvalidParameter`].
     pub fn boolean(&self, name: &str) -> Result<Option<bool>, ApiError> {
-        self.typed(name, "true or false", Value::as_bool)
+        self.typed(name, "true or false", |value| match value {
+            Value::Bool(truth) => Some(*truth),
+            Value::Number(number) => match number.as_i64() {
+                Some(0) => Some(false),
+                Some(1) => Some(true),
+                _ => None,
+            },
+            Value::String(text) => text.trim().to_ascii_lowercase().parse().ok(),
+            _ => None,
+        })
     }
 
     /// # Errors
     /// [`ApiError::InvalidParameter`] for what is no number, [`ApiError::OutOfRange`].
     pub fn number(&self, name: &str, range: RangeInclusive<f64>) -> Result<Option<f64>, ApiError> {
-        let number = self.typed(name, "a number", Value::as_f64)?;
+        let number = self.typed(name, "a number", number)?;
         number.map(|number| within(name, number, &range)).transpose()
     }
 
@@ -68,7 +77,7 @@ impl Fields {
     pub fn integer(&self, name: &str, range: RangeInclusive<i64>) -> Result<Option<i64>, ApiError> {
         let whole = |value: &Value| {
             // Clients that know only one kind of number write 120.0.
-            let rounded = || value.as_f64().filter(|f| f.fract() == 0.0).map(|f| f as i64);
+            let rounded = || number(value).filter(|f| f.fract() == 0.0).map(|f| f as i64);
             value.as_i64().or_else(rounded)
         };
         let number = self.typed(name, "a whole number", whole)?;
@@ -120,6 +129,12 @@ impl FromIterator<(String, Value)> for Fields {
     }
 }
 
+/// A number, also one in quotes, as forms of web pages send it.
+fn number(value: &Value) -> Option<f64> {
+    let quoted = || value.as_str()?.trim().parse().ok().filter(|f: &f64| f.is_finite());
+    value.as_f64().or_else(quoted)
+}
+
 fn within<T>(name: &str, number: T, range: &RangeInclusive<T>) -> Result<T, ApiError>
 where
     T: PartialOrd + Display,
@@ -143,11 +158,14 @@ mod tests {
     #[test]
     fn values_of_all_kinds() {
         let f = fields(json!({
-            "s": "你好", "b": true, "n": 0.5, "i": 120, "f": 120.0, "l": [0, 0.5], "o": {"i": 1},
+            "s": "你好", "b": true, "t": "True", "q": " 7 ", "n": 0.5, "i": 120, "f": 120.0, "l": [0, 0.5], "o": {"i": 1},
             "null": null,
         }));
         assert_eq!(f.text("s"), Ok(Some("你好")));
         assert_eq!(f.boolean("b"), Ok(Some(true)));
+        assert_eq!(f.boolean("t"), Ok(Some(true)));
+        assert_eq!(f.integer("q", 0..=9), Ok(Some(7)));
+        assert_eq!(f.number("q", 0.0..=9.0), Ok(Some(7.0)));
         assert_eq!(f.number("n", 0.0..=1.0), Ok(Some(0.5)));
         assert_eq!(f.number("i", 0.0..=200.0), Ok(Some(120.0)));
         assert_eq!(f.integer("i", 20..=500), Ok(Some(120)));

@@ -15,6 +15,7 @@ mod format;
 mod health;
 mod index;
 mod index2;
+mod job;
 mod json;
 mod lifecycle;
 mod light;

@@ -1,7 +1,7 @@
 //! The server's part of the configuration, checked and in the types it is used in.
 
 use super::rate;
-use crate::config::{Config, ConfigError, seconds};
+use crate::config::{Config, ConfigError, ModelSettings, seconds};
 use governor::Quota;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -28,9 +28,13 @@ pub struct Settings {
     pub request_idle: Duration,
     pub stall_timeout: Duration,
     pub queue_timeout: Duration,
+    /// Longest that `POST /v1/workflows` waits for what it started.
+    pub workflow_wait: Duration,
     pub drain_timeout: Duration,
     /// None: the model's own.
     pub light_sample_rate: Option<u32>,
+    /// What the engine was asked to load.
+    pub model: ModelSettings,
 }
 
 impl Settings {
@@ -61,8 +65,10 @@ impl Settings {
             request_idle: idle_timeout.min(REQUEST_IDLE),
             stall_timeout: seconds("limits.stall_timeout", limits.stall_timeout, 0.0)?,
             queue_timeout: seconds("limits.queue_timeout", limits.queue_timeout, 0.0)?,
+            workflow_wait: seconds("workflow.wait", config.workflow.wait, 0.0)?,
             drain_timeout: seconds("server.drain_timeout", config.server.drain_timeout, 0.0)?,
             light_sample_rate: config.light.sample_rate,
+            model: config.model.clone(),
         })
     }
 }

@@ -18,6 +18,8 @@ pub struct TtsRequest {
     /// An upload to take the voice from. None: the default voice.
     pub prompt: Option<String>,
     pub sampling: SamplingOptions,
+    /// Of a segment, at most.
+    pub max_text_tokens: usize,
     /// What the client set and this model has no use for.
     pub ignored: Vec<&'static str>,
 }
@@ -35,7 +37,18 @@ impl TtsRequest {
         check_emotion(fields)?;
         let mut ignored = Vec::new();
         let sampling = sampling(fields, &mut ignored)?;
-        Ok(Self { text: text.into(), prompt: prompt.map(str::to_string), sampling, ignored })
+        let segment = fields.integer("max_text_tokens_per_segment", 20..=500)?;
+        let segment = segment.unwrap_or(usual::MAX_TEXT_TOKENS);
+        if segment != usual::MAX_TEXT_TOKENS {
+            ignored.push("max_text_tokens_per_segment");
+        }
+        Ok(Self {
+            text: text.into(),
+            prompt: prompt.map(str::to_string),
+            sampling,
+            max_text_tokens: usize::try_from(segment).unwrap_or_default(),
+            ignored,
+        })
     }
 }
 
@@ -107,10 +120,6 @@ fn sampling(fields: &Fields, ignored: &mut Vec<&'static str>) -> Result<Sampling
         ("emo_random", fields.boolean("emo_random")? == Some(true)),
         ("length_penalty", number("length_penalty", usual::LENGTH_PENALTY, -2.0..=2.0)?.is_some()),
         ("num_beams", integer("num_beams", usual::NUM_BEAMS, 1..=10)?.is_some()),
-        (
-            "max_text_tokens_per_segment",
-            integer("max_text_tokens_per_segment", usual::MAX_TEXT_TOKENS, 20..=500)?.is_some(),
-        ),
     ];
     ignored.extend(odd.iter().filter(|(_, set)| *set).map(|(name, _)| *name));
     Ok(options)
@@ -145,6 +154,7 @@ mod tests {
             text: "你好，这是一个测试语音。".into(),
             prompt: Some("f00d".into()),
             sampling: SamplingOptions::default(),
+            max_text_tokens: 120,
             ignored: vec![],
         };
         assert_eq!(asked, Ok(expected));
