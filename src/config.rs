@@ -18,6 +18,7 @@ pub struct Config {
     pub engine: EngineConfig,
     pub flow: FlowSettings,
     pub storage: StorageConfig,
+    pub jobs: JobsConfig,
     pub limits: LimitsConfig,
     pub light: LightConfig,
     pub workflow: WorkflowConfig,
@@ -115,11 +116,62 @@ pub struct FlowSettings {
 pub struct StorageConfig {
     /// Folder of registered voices (`mynah voice add`).
     pub voices_dir: PathBuf,
+    /// Folder of jobs, uploads and results. Made when the first of them is stored.
+    pub dir: PathBuf,
+    /// The only folder below which clients may have results written.
+    pub output_dir: PathBuf,
+    /// The folder, besides `voices_dir`, below which clients may name recordings.
+    pub shared_dir: PathBuf,
+    /// Bytes that `dir` may hold in all; past it, uploads, jobs and results are refused.
+    pub max_bytes: u64,
+    /// Hours that an upload is kept.
+    pub upload_hours: f64,
+    /// Hours that a job and its result are kept after its end.
+    pub result_hours: f64,
 }
 
 impl Default for StorageConfig {
     fn default() -> Self {
-        Self { voices_dir: "voices".into() }
+        Self {
+            voices_dir: "voices".into(),
+            dir: "data".into(),
+            output_dir: "outputs".into(),
+            shared_dir: "shared".into(),
+            max_bytes: 10 << 30,
+            upload_hours: 1.0,
+            result_hours: 24.0,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JobsConfig {
+    /// Where jobs are kept: `embedded` (a database in `storage.dir`), `redis` (shared by several
+    /// servers) or `off`.
+    pub backend: String,
+    /// Of `redis`. All servers that share it need the same `storage.dir`, on a shared volume.
+    pub redis_url: String,
+    /// Jobs that are spoken at a time.
+    pub workers: usize,
+    /// Jobs that may wait; past it, 503.
+    pub queue: usize,
+    /// Seconds that speaking a job may take; past it, it has failed.
+    pub timeout: f64,
+    /// Seconds without a sign of life after which a job of another server is taken over (`redis`).
+    pub lease: f64,
+}
+
+impl Default for JobsConfig {
+    fn default() -> Self {
+        Self {
+            backend: "embedded".into(),
+            redis_url: "redis://127.0.0.1:6379".into(),
+            workers: 2,
+            queue: 1000,
+            timeout: 3600.0,
+            lease: 30.0,
+        }
     }
 }
 
@@ -318,6 +370,17 @@ impl Config {
             let reason = "must be at most an hour, 3600000";
             return Err(ConfigError::value("engine.text_idle_ms", engine.text_idle_ms, reason));
         }
+        let Self { jobs, storage, .. } = self;
+        if !matches!(jobs.backend.as_str(), "embedded" | "redis" | "off") {
+            let reason = "must be `embedded`, `redis` or `off`";
+            return Err(ConfigError::value("jobs.backend", &jobs.backend, reason));
+        }
+        within("jobs.workers", jobs.workers, 1..=1000)?;
+        within("jobs.queue", jobs.queue, 1..=1_000_000)?;
+        seconds("jobs.timeout", jobs.timeout, SHORTEST)?;
+        seconds("jobs.lease", jobs.lease, 0.1)?;
+        seconds("storage.upload_hours", storage.upload_hours * 3600.0, 0.0)?;
+        seconds("storage.result_hours", storage.result_hours * 3600.0, 0.0)?;
         if !matches!(self.model.device.as_str(), "cpu" | "cuda") {
             let reason = "must be `cpu` or `cuda`";
             return Err(ConfigError::value("model.device", &self.model.device, reason));
@@ -394,6 +457,13 @@ mod tests {
             ("engine", "output_packets", json!(0)),
             ("engine", "output_packets", json!(huge)),
             ("engine", "text_idle_ms", json!(huge)),
+            ("jobs", "backend", json!("mysql")),
+            ("jobs", "workers", json!(0)),
+            ("jobs", "queue", json!(0)),
+            ("jobs", "timeout", json!(0)),
+            ("jobs", "lease", json!(1e12)),
+            ("storage", "upload_hours", json!(-1)),
+            ("storage", "result_hours", json!(1e12)),
             ("limits", "idle_timeout", json!(0)),
             ("limits", "stall_timeout", json!(-1)),
             ("limits", "queue_timeout", json!(1e12)),

@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! server  (dialects: HTTP and WebSocket)   cli
-//!    └──────────────┬───────────────────────┘
+//!    ├──► jobs  (what is spoken later)        │
+//!    └──────────────┬─────────────────────────┘
 //!                engine  (sessions, schedule, voices)
 //!                   │
 //!                 model  (cosyvoice2 · nn · weights)
@@ -18,6 +19,7 @@ pub mod audio;
 pub mod cli;
 pub mod config;
 pub mod engine;
+pub mod jobs;
 pub mod model;
 pub mod server;
 pub mod telemetry;

@@ -7,6 +7,7 @@ use super::rate::Limiter;
 use super::settings::Settings;
 use super::upload::Budget;
 use crate::engine::EngineHandle;
+use crate::jobs::Jobs;
 use axum::http::HeaderMap;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ const UPLOADS: usize = 4;
 
 pub struct App {
     pub engine: EngineHandle,
+    /// What is spoken later.
+    pub jobs: Jobs,
     pub settings: Settings,
     pub limiter: Limiter,
     pub lifecycle: Lifecycle,
@@ -36,6 +39,7 @@ impl App {
     pub fn new(engine: EngineHandle, settings: Settings, metrics: PrometheusHandle) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
+            jobs: Jobs::off(engine.clone()),
             engine,
             limiter: Limiter::new(settings.rate, settings.rate_limit_loopback),
             lifecycle: Lifecycle::new(),
@@ -47,6 +51,11 @@ impl App {
             )),
             settings,
         }
+    }
+
+    /// With a store of jobs, without which all of them are refused.
+    pub fn with_jobs(self, jobs: Jobs) -> Self {
+        Self { jobs, ..self }
     }
 
     /// Whether new work is taken at all.

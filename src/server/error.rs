@@ -161,12 +161,7 @@ impl ApiError {
 
     /// The whole response. Handlers return the error itself: [`super::request::track`], which
     /// knows the id, makes the response.
-    pub fn response(&self, request_id: &str, dialect: Dialect) -> Response {
-        self.response_with(request_id, dialect, Details::default())
-    }
-
-    /// The same, and more for the client to read.
-    pub fn response_with(&self, request_id: &str, dialect: Dialect, details: Details) -> Response {
+    pub fn response(&self, request_id: &str, dialect: Dialect, details: Details) -> Response {
         let row = self.row();
         let mut body = dialect.error(row.status.as_u16(), self.body(request_id));
         if let Value::Object(body) = &mut body {
@@ -252,7 +247,7 @@ mod tests {
             assert_eq!(error.code(), code, "{error:?}");
             assert_eq!(error.close_code(), close, "{error:?}");
             let retries = matches!(status, 429 | 503);
-            let response = error.response("r1", Dialect::Light);
+            let response = error.response("r1", Dialect::Light, Details::default());
             assert_eq!(response.headers().contains_key("retry-after"), retries, "{error:?}");
             assert_eq!(error.is_rejection(), retries, "{error:?}");
         }
@@ -269,7 +264,8 @@ mod tests {
     fn waits_are_rounded_up() {
         let header = |ms| {
             let error = ApiError::RateLimited { retry_after: Duration::from_millis(ms) };
-            error.response("r1", Dialect::Light).headers()["retry-after"].clone()
+            error.response("r1", Dialect::Light, Details::default()).headers()["retry-after"]
+                .clone()
         };
         assert_eq!(header(0), "1");
         assert_eq!(header(1001), "2");

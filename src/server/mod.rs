@@ -20,6 +20,7 @@ mod json;
 mod lifecycle;
 mod light;
 mod openai;
+mod outcome;
 mod prompt;
 mod rate;
 mod realtime;

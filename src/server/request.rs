@@ -60,7 +60,7 @@ pub async fn track(State(app): State<Arc<App>>, mut request: Request, next: Next
             metrics::rejected(error.code());
         }
         let details = response.extensions_mut().remove::<Details>().unwrap_or_default();
-        response = error.response_with(&id.0, dialect, details);
+        response = error.response(&id.0, dialect, details);
     }
     if let Ok(value) = HeaderValue::from_str(&id.0) {
         response.headers_mut().insert(HEADER, value);

@@ -4,7 +4,7 @@ use super::app::App;
 use super::client::Peer;
 use super::settings::Settings;
 use super::socket::Socket;
-use super::{demo, health, index, index2, light, openai, realtime, request, tasks, workflow};
+use super::{demo, health, index, index2, job, light, openai, realtime, request, tasks, workflow};
 use crate::config::{Config, ConfigError};
 use crate::engine::EngineHandle;
 use crate::telemetry::metrics;
@@ -48,14 +48,16 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
 /// new requests with 503, lets what plays finish within `server.drain_timeout`, and returns.
 ///
 /// # Errors
-/// A setting that cannot be used.
+/// A setting that cannot be used, among them a job store that cannot be opened.
 pub async fn run(
     listener: TcpListener,
     engine: EngineHandle,
     config: Config,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ConfigError> {
-    let app = Arc::new(App::new(engine, Settings::new(&config)?, metrics::install()));
+    let settings = Settings::new(&config)?;
+    let jobs = job::open(&config, &engine).await?;
+    let app = Arc::new(App::new(engine, settings, metrics::install()).with_jobs(jobs));
     let router = router(app.clone());
     let sockets = Arc::new(Semaphore::new(SOCKETS as usize));
     let mut connections = JoinSet::new();

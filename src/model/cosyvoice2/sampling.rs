@@ -6,6 +6,7 @@
 use super::config::SamplingConfig;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
+use serde::{Deserialize, Serialize};
 
 /// Why no token can be drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -36,7 +37,8 @@ impl Sampler {
 }
 
 /// What a request may change about the choice of tokens. What it leaves open is the model's own.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SamplingOptions {
     /// Divides the scores: above 1 evens them out, below 1 sharpens them.
     pub temperature: Option<f32>,

@@ -4,7 +4,7 @@ use super::{KIND, reply};
 use crate::jobs::{Filter, JobState};
 use crate::server::app::App;
 use crate::server::error::ApiError;
-use crate::server::job;
+use crate::server::outcome;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::Uri;
@@ -23,7 +23,7 @@ pub async fn one(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    let record = job::find(&app, KIND, &id, NO_TASK).await?;
+    let record = outcome::find(&app, KIND, &id, NO_TASK).await?;
     Ok(Json(reply::task(&record)))
 }
 
@@ -32,7 +32,7 @@ pub async fn delete(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    let record = job::find(&app, KIND, &id, NO_TASK).await?;
+    let record = outcome::find(&app, KIND, &id, NO_TASK).await?;
     app.jobs.delete(record.id.as_str()).await?;
     Ok(Json(json!({ "success": true, "message": "任务已删除" })))
 }
@@ -65,11 +65,11 @@ pub async fn audio(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let id = id.strip_suffix(".wav").unwrap_or(&id);
-    let record = job::find(&app, KIND, id, NO_TASK).await?;
+    let record = outcome::find(&app, KIND, id, NO_TASK).await?;
     if record.state != JobState::Completed {
         return Err(ApiError::InvalidParameter("音频尚未生成完成".into()));
     }
-    job::audio(&app, id, &format!("tts_{id}.wav")).await
+    outcome::audio(&app, id, &format!("tts_{id}.wav")).await
 }
 
 #[derive(Debug, PartialEq)]

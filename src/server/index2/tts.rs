@@ -6,8 +6,8 @@ use crate::jobs::{JobId, JobSpec, JobState, JobVoice};
 use crate::server::app::App;
 use crate::server::client::Peer;
 use crate::server::error::{ApiError, Details};
-use crate::server::job::{self, Leash};
 use crate::server::json::Fields;
+use crate::server::outcome::{self, Leash};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
@@ -34,17 +34,17 @@ pub async fn wait(
     let json_only = accepts_json_only(request.headers());
     let (id, ignored) = submit(&app, peer, request).await?;
     let leash = Leash::new(app.clone(), id.clone());
-    let record = job::end(&app, id.as_str()).await?;
+    let record = outcome::end(&app, id.as_str()).await?;
     leash.release();
     if record.state != JobState::Completed {
-        let error = job::failure(&record);
+        let error = outcome::failure(&record);
         let details = [("task_id".to_string(), json!(id.as_str()))].into_iter().collect();
         return Ok((Extension(Details(details)), error).into_response());
     }
     if json_only {
         return Ok(noting(&ignored, Json(reply::finished(&record))));
     }
-    let audio = job::audio(&app, id.as_str(), &format!("tts_{id}.wav")).await?;
+    let audio = outcome::audio(&app, id.as_str(), &format!("tts_{id}.wav")).await?;
     Ok(noting(&ignored, ([("x-task-id", id.to_string())], audio)))
 }
 
@@ -75,8 +75,8 @@ async fn submit(
 
 fn noting(ignored: &[&str], response: impl IntoResponse) -> Response {
     let mut response = response.into_response();
-    if let Some(value) = job::ignored(ignored) {
-        response.headers_mut().insert(job::IGNORED, value);
+    if let Some(value) = outcome::ignored(ignored) {
+        response.headers_mut().insert(outcome::IGNORED, value);
     }
     response
 }

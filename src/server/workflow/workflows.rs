@@ -7,8 +7,8 @@ use crate::jobs::{ConfineError, JobId, JobRecord, JobSpec, JobState, JobVoice};
 use crate::server::app::App;
 use crate::server::client::Peer;
 use crate::server::error::{ApiError, Details};
-use crate::server::job;
 use crate::server::json::Fields;
+use crate::server::outcome;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -50,10 +50,10 @@ async fn answer(app: &App, peer: Peer, request: Request, id: &str) -> Result<Res
         JobState::Pending | JobState::Processing => {
             (StatusCode::ACCEPTED, Json(reply::running(&record))).into_response()
         }
-        JobState::Failed | JobState::Cancelled => return Err(job::failure(&record)),
+        JobState::Failed | JobState::Cancelled => return Err(outcome::failure(&record)),
     };
-    if let Some(value) = job::ignored(&speech.ignored()) {
-        response.headers_mut().insert(job::IGNORED, value);
+    if let Some(value) = outcome::ignored(&speech.ignored()) {
+        response.headers_mut().insert(outcome::IGNORED, value);
     }
     Ok(response)
 }
@@ -103,7 +103,7 @@ fn refused(field: &str, setting: &str, error: &ConfineError) -> ApiError {
 /// `GET /v1/workflows/status/{id}`.
 pub async fn status(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
     let words = "there is no workflow of this id";
-    match job::find(&app, KIND, &id, words).await {
+    match outcome::find(&app, KIND, &id, words).await {
         Ok(record) => Json(reply::workflow(&app, &record)).into_response(),
         Err(error) => {
             let details = [("workflow_id".to_string(), Value::from(id))].into_iter().collect();
