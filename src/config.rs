@@ -21,6 +21,7 @@ pub struct Config {
     pub jobs: JobsConfig,
     pub limits: LimitsConfig,
     pub light: LightConfig,
+    pub workflow: WorkflowConfig,
     pub log: LogConfig,
 }
 
@@ -222,6 +223,20 @@ pub struct LightConfig {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+pub struct WorkflowConfig {
+    /// Seconds that `POST /v1/workflows` waits for its speech; past it, the answer is 202 and the
+    /// workflow goes on.
+    pub wait: f64,
+}
+
+impl Default for WorkflowConfig {
+    fn default() -> Self {
+        Self { wait: 600.0 }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct LogConfig {
     /// `error`, `warn`, `info`, `debug`, `trace`, or a `tracing` filter.
     pub level: String,
@@ -350,6 +365,7 @@ impl Config {
         seconds("limits.idle_timeout", limits.idle_timeout, SHORTEST)?;
         seconds("limits.stall_timeout", limits.stall_timeout, SHORTEST)?;
         seconds("limits.queue_timeout", limits.queue_timeout, SHORTEST)?;
+        seconds("workflow.wait", self.workflow.wait, 0.0)?;
         if engine.text_idle_ms > 3_600_000 {
             let reason = "must be at most an hour, 3600000";
             return Err(ConfigError::value("engine.text_idle_ms", engine.text_idle_ms, reason));

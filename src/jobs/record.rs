@@ -152,6 +152,9 @@ pub struct JobRecord {
     pub created_at: f64,
     pub started_at: Option<f64>,
     pub completed_at: Option<f64>,
+    /// When the state or the progress last changed.
+    #[serde(default)]
+    pub updated_at: f64,
     /// Of the audio.
     pub duration_ms: Option<u64>,
     pub sample_rate: Option<u32>,
@@ -165,6 +168,7 @@ pub struct JobRecord {
 
 impl JobRecord {
     pub(super) fn new(id: JobId, spec: JobSpec) -> Self {
+        let created_at = now();
         Self {
             id,
             spec,
@@ -172,7 +176,8 @@ impl JobRecord {
             progress: 0.0,
             message: String::new(),
             error_code: None,
-            created_at: now(),
+            created_at,
+            updated_at: created_at,
             started_at: None,
             completed_at: None,
             duration_ms: None,
@@ -185,13 +190,15 @@ impl JobRecord {
 
     pub(super) fn start(&mut self) {
         self.state = JobState::Processing;
-        self.started_at = Some(now());
+        self.updated_at = now();
+        self.started_at = Some(self.updated_at);
         self.attempts = self.attempts.saturating_add(1);
     }
 
     /// Waits again, its server having ended.
     pub(super) fn interrupt(&mut self) {
         self.state = JobState::Pending;
+        self.updated_at = now();
         self.started_at = None;
         self.progress = 0.0;
     }
@@ -211,6 +218,7 @@ impl JobRecord {
         let end = now();
         self.state = state;
         self.completed_at = Some(end);
+        self.updated_at = end;
         self.process_seconds = self.started_at.map(|start| (end - start).max(0.0));
     }
 

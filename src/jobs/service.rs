@@ -63,6 +63,8 @@ pub(super) struct Shared {
 #[derive(Clone)]
 pub(super) struct Speaking {
     pub progress: f32,
+    /// Unix time in seconds of the last progress.
+    pub updated_at: f64,
     pub cancelled: Arc<Notify>,
 }
 
@@ -416,6 +418,7 @@ impl Shared {
             && let Some(speaking) = self.speaking().get(&record.id)
         {
             record.progress = record.progress.max(speaking.progress);
+            record.updated_at = record.updated_at.max(speaking.updated_at);
         }
         record
     }

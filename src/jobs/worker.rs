@@ -2,7 +2,7 @@
 
 use super::JobError;
 use super::backend::{Backend, Claim};
-use super::record::{JobId, JobRecord, JobSpec, JobState, JobVoice};
+use super::record::{JobId, JobRecord, JobSpec, JobState, JobVoice, now};
 use super::service::{Shared, Speaking, run};
 use crate::audio::{self, Clip, wav};
 use crate::engine::{AudioEvent, EngineError, Session, SpeakRequest, TextInput, VoiceSource};
@@ -72,7 +72,7 @@ impl Work<'_> {
             return self.release(claim).await;
         };
         let cancelled = Arc::new(Notify::new());
-        let speaking = Speaking { progress: 0.0, cancelled: cancelled.clone() };
+        let speaking = Speaking { progress: 0.0, updated_at: now(), cancelled: cancelled.clone() };
         self.shared.speaking().insert(record.id.clone(), speaking);
         let ending = self.attend(&record, &claim, &cancelled).await;
         let put_back = matches!(ending, Ending::NotNow);
@@ -212,6 +212,7 @@ impl Work<'_> {
     fn progress(&self, id: &JobId, part: f32) {
         if let Some(speaking) = self.shared.speaking().get_mut(id) {
             speaking.progress = part.clamp(speaking.progress, ALMOST);
+            speaking.updated_at = now();
         }
     }
 

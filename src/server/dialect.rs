@@ -76,10 +76,17 @@ impl Dialect {
         let text = |key: &str| common[key].as_str().unwrap_or_default().to_owned();
         let (detail, code) = (text("detail"), text("error_code"));
         match self {
-            Self::Index2 => common["success"] = json!(false),
+            Self::Index2 => {
+                common["success"] = json!(false);
+                // Its clients print the message, and know of no detail.
+                common["message"] = json!(detail);
+            }
             Self::Workflow => {
                 common["status"] = json!("error");
                 common["error"] = json!(detail);
+                if code == "INVALID_PARAMETER" {
+                    common["error_code"] = json!("INVALID_INPUT");
+                }
             }
             Self::Openai => {
                 let kind = match status {
@@ -126,9 +133,13 @@ mod tests {
     fn errors_have_what_each_interface_documents() {
         let common = || json!({"message": "m", "detail": "d", "error_code": "NOT_FOUND"});
         assert_eq!(Dialect::Light.error(404, common()), common());
-        assert_eq!(Dialect::Index2.error(404, common())["success"], json!(false));
+        let index2 = Dialect::Index2.error(404, common());
+        assert_eq!((&index2["success"], &index2["message"]), (&json!(false), &json!("d")));
         let workflow = Dialect::Workflow.error(404, common());
         assert_eq!((&workflow["status"], &workflow["error"]), (&json!("error"), &json!("d")));
+        let common_400 = json!({"message": "m", "detail": "d", "error_code": "INVALID_PARAMETER"});
+        let code = Dialect::Workflow.error(400, common_400)["error_code"].clone();
+        assert_eq!(code, json!("INVALID_INPUT"));
         let openai = Dialect::Openai.error(404, common());
         assert_eq!(openai["error"]["type"], json!("invalid_request_error"));
         assert_eq!(openai["error"]["code"], json!("not_found"));

@@ -167,9 +167,12 @@ impl ApiError {
 
     /// The whole response. Handlers return the error itself: [`super::request::track`], which
     /// knows the id, makes the response.
-    pub fn response(&self, request_id: &str, dialect: Dialect) -> Response {
+    pub fn response(&self, request_id: &str, dialect: Dialect, details: Details) -> Response {
         let row = self.row();
-        let body = dialect.error(row.status.as_u16(), self.body(request_id));
+        let mut body = dialect.error(row.status.as_u16(), self.body(request_id));
+        if let Value::Object(body) = &mut body {
+            body.extend(details.0);
+        }
         let mut response = (row.status, axum::Json(body)).into_response();
         if let Some(after) = row.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, whole_seconds(after).into());
@@ -181,6 +184,11 @@ impl ApiError {
         response
     }
 }
+
+/// What an error's body says beside the error: the ids of what failed. Put beside the error into
+/// the extensions of a response.
+#[derive(Debug, Clone, Default)]
+pub struct Details(pub serde_json::Map<String, Value>);
 
 /// Rounded up: a client that waits this long waits long enough.
 fn whole_seconds(duration: Duration) -> u64 {
@@ -246,7 +254,7 @@ mod tests {
             assert_eq!(error.code(), code, "{error:?}");
             assert_eq!(error.close_code(), close, "{error:?}");
             let retries = matches!(status, 429 | 503);
-            let response = error.response("r1", Dialect::Light);
+            let response = error.response("r1", Dialect::Light, Details::default());
             assert_eq!(response.headers().contains_key("retry-after"), retries, "{error:?}");
             assert_eq!(error.is_rejection(), retries, "{error:?}");
         }
@@ -263,7 +271,8 @@ mod tests {
     fn waits_are_rounded_up() {
         let header = |ms| {
             let error = ApiError::RateLimited { retry_after: Duration::from_millis(ms) };
-            error.response("r1", Dialect::Light).headers()["retry-after"].clone()
+            error.response("r1", Dialect::Light, Details::default()).headers()["retry-after"]
+                .clone()
         };
         assert_eq!(header(0), "1");
         assert_eq!(header(1001), "2");

@@ -3,7 +3,7 @@
 
 use super::app::App;
 use super::dialect::Dialect;
-use super::error::ApiError;
+use super::error::{ApiError, Details};
 use crate::telemetry::metrics;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue};
@@ -59,7 +59,8 @@ pub async fn track(State(app): State<Arc<App>>, mut request: Request, next: Next
         if error.is_rejection() {
             metrics::rejected(error.code());
         }
-        response = error.response(&id.0, dialect);
+        let details = response.extensions_mut().remove::<Details>().unwrap_or_default();
+        response = error.response(&id.0, dialect, details);
     }
     if let Ok(value) = HeaderValue::from_str(&id.0) {
         response.headers_mut().insert(HEADER, value);

@@ -1,0 +1,131 @@
+//! Tasks and their audio.
+
+use super::{KIND, reply};
+use crate::jobs::{Filter, JobState};
+use crate::server::app::App;
+use crate::server::error::ApiError;
+use crate::server::outcome;
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::Uri;
+use axum::response::Response;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Tasks that a list has where the client names no number, and at most.
+const USUAL: usize = 50;
+const MOST: usize = 1000;
+
+const NO_TASK: &str = "任务不存在";
+
+/// `GET /api/v1/task/{id}`.
+pub async fn one(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    let record = outcome::find(&app, KIND, &id, NO_TASK).await?;
+    Ok(Json(reply::task(&record)))
+}
+
+/// `DELETE /api/v1/task/{id}`. What is still being made is cancelled.
+pub async fn delete(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    let record = outcome::find(&app, KIND, &id, NO_TASK).await?;
+    app.jobs.delete(record.id.as_str()).await?;
+    Ok(Json(json!({ "success": true, "message": "任务已删除" })))
+}
+
+/// `GET /api/v1/tasks?limit&status`, newest first.
+pub async fn all(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<Value>, ApiError> {
+    let Query { limit, states } = Query::parse(uri.query().unwrap_or_default())?;
+    let list = |state| {
+        let filter = Filter { state, kind: Some(KIND.into()) };
+        app.jobs.list(limit, filter)
+    };
+    let mut records = Vec::new();
+    match states {
+        None => records = list(None).await?,
+        Some(states) => {
+            for state in states {
+                records.extend(list(Some(*state)).await?);
+            }
+            records.sort_by(|a, b| b.created_at.total_cmp(&a.created_at));
+            records.truncate(limit);
+        }
+    }
+    let tasks: Vec<_> = records.iter().map(reply::task).collect();
+    Ok(Json(json!({ "tasks": tasks })))
+}
+
+/// `GET /api/v1/audio/{id}`, also with `.wav` after it.
+pub async fn audio(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let id = id.strip_suffix(".wav").unwrap_or(&id);
+    let record = outcome::find(&app, KIND, id, NO_TASK).await?;
+    if record.state != JobState::Completed {
+        return Err(ApiError::InvalidParameter("音频尚未生成完成".into()));
+    }
+    outcome::audio(&app, id, &format!("tts_{id}.wav")).await
+}
+
+#[derive(Debug, PartialEq)]
+struct Query {
+    limit: usize,
+    states: Option<&'static [JobState]>,
+}
+
+impl Query {
+    fn parse(query: &str) -> Result<Self, ApiError> {
+        let mut parsed = Self { limit: USUAL, states: None };
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "limit" => {
+                    let number: i64 = value.trim().parse().map_err(|_| {
+                        ApiError::InvalidParameter("`limit` must be a whole number".into())
+                    })?;
+                    let limit = usize::try_from(number).ok().filter(|n| (1..=MOST).contains(n));
+                    parsed.limit = limit.ok_or_else(|| {
+                        ApiError::OutOfRange(format!("`limit` must be 1 to {MOST}"))
+                    })?;
+                }
+                "status" if !value.is_empty() => {
+                    let states = reply::states(&value).ok_or_else(|| {
+                        let words = "`status` must be pending, processing, completed or failed";
+                        ApiError::InvalidParameter(words.into())
+                    })?;
+                    parsed.states = Some(states);
+                }
+                _ => {}
+            }
+        }
+        Ok(parsed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries() {
+        let parse = |query| Query::parse(query).map_err(|e| e.status().as_u16());
+        assert_eq!(parse(""), Ok(Query { limit: 50, states: None }));
+        assert_eq!(parse("status=&x=1"), Ok(Query { limit: 50, states: None }));
+        let done = Some([JobState::Completed].as_slice());
+        assert_eq!(parse("limit=7&status=completed"), Ok(Query { limit: 7, states: done }));
+        for (wrong, status) in [
+            ("limit=many", 400),
+            ("limit=", 400),
+            ("limit=0", 422),
+            ("limit=-1", 422),
+            ("limit=1001", 422),
+            ("status=cancelled", 400),
+        ] {
+            assert_eq!(parse(wrong), Err(status), "{wrong}");
+        }
+    }
+}
