@@ -251,6 +251,7 @@ impl Actor {
             speed: 1.0,
             seed: init.seed,
             sampling: Default::default(),
+            timestamps: false,
         };
         let encoder = Encoder::new(self.app.engine.status().sample_rate, format)?;
         let (speech, text) = Speech::begin(&self.app, account, request, encoder, since)?;
