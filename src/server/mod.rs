@@ -6,7 +6,9 @@
 
 mod account;
 mod app;
+mod auth;
 mod client;
+mod cors;
 mod demo;
 mod dialect;
 mod error;
@@ -16,6 +18,7 @@ mod index;
 mod index2;
 mod lifecycle;
 mod light;
+mod listen;
 mod openai;
 mod prompt;
 mod rate;
@@ -26,7 +29,10 @@ mod settings;
 mod socket;
 mod speech;
 mod tasks;
+mod tls;
 mod upload;
 mod workflow;
 
-pub use run::{check, run};
+pub use dialect::{Dialect, Dialects};
+pub use listen::{ListenError, Listener, bind};
+pub use run::{check, run, run_all};
