@@ -1,6 +1,10 @@
 //! Settings: defaults, then `config.toml`, then the environment (`MYNAH_SERVER__PORT=9000`), then
 //! flags, each overriding the one before.
 
+mod access;
+
+pub use access::{AuthConfig, CorsConfig, KeyConfig, ListenerConfig, Secret, TlsConfig};
+
 use figment::Figment;
 use figment::error::Kind;
 use figment::providers::{Env, Format, Serialized, Toml};
@@ -14,6 +18,11 @@ use std::time::Duration;
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     pub server: ServerConfig,
+    /// Where it listens. None: on `server.host` and `server.port`, with all interfaces.
+    pub listeners: Vec<ListenerConfig>,
+    pub auth: AuthConfig,
+    pub cors: CorsConfig,
+    pub tls: TlsConfig,
     pub model: ModelSettings,
     pub engine: EngineConfig,
     pub flow: FlowSettings,
@@ -306,6 +315,9 @@ pub fn seconds(key: &'static str, value: f64, from: f64) -> Result<Duration, Con
 /// What the names of environment variables begin with.
 const PREFIX: &str = "MYNAH_";
 
+/// Further keys of clients, separated by commas.
+const API_KEYS: &str = "MYNAH_API_KEYS";
+
 /// Shortest time that a limit can give a client, in seconds.
 const SHORTEST: f64 = 0.01;
 
@@ -321,12 +333,15 @@ impl Config {
         // `MYNAH_A__B` sets `a.b`; variables without a section (MYNAH_GOLDEN) are not settings.
         let environment =
             Env::prefixed(PREFIX).filter(|key| key.as_str().contains("__")).split("__");
-        let config: Self = Figment::from(Serialized::defaults(Self::default()))
+        let mut config: Self = Figment::from(Serialized::defaults(Self::default()))
             .merge(Toml::file(file.unwrap_or(Path::new("config.toml"))))
             .merge(environment)
             .merge(Serialized::defaults(flags))
             .extract()
             .map_err(|e| ConfigError::Read(Box::new(e)))?;
+        if let Ok(keys) = std::env::var(API_KEYS) {
+            config.auth.keys.extend(access::listed(&keys));
+        }
         config.check()?;
         Ok(config)
     }

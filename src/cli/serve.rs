@@ -5,7 +5,6 @@ use super::{Failure, ModelArgs, setup};
 use crate::{server, telemetry};
 use clap::Args;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Debug, Args)]
@@ -44,6 +43,10 @@ impl ServeArgs {
         set("engine", "max_sessions", self.max_sessions.map(|v| json!(v)));
         set("log", "level", self.log.as_ref().map(|v| json!(v)));
         set("log", "json", self.log_json.then_some(json!(true)));
+        // Like all flags, they outweigh the file: one listener, there.
+        if self.host.is_some() || self.port.is_some() {
+            flags["listeners"] = json!([]);
+        }
         flags
     }
 }
@@ -55,13 +58,12 @@ pub fn run(args: ServeArgs) -> Result<(), Failure> {
     let (engine, loaded) = setup::start_engine(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let address = (config.server.host.as_str(), config.server.port);
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|e| format!("cannot listen on {}:{}: {e}", address.0, address.1))?;
+        let listeners = server::bind(&config).await?;
         let stop = stop_signal()?;
         // On stdout and before the model is there: scripts read the port, probes find /readiness.
-        println!("listening on http://{}", listener.local_addr()?);
+        for listener in &listeners {
+            println!("listening on {}", listener.describe()?);
+        }
         let mut loading = tokio::spawn(async move {
             match loaded.await {
                 Ok(Ok(())) => Ok(()),
@@ -79,7 +81,7 @@ pub fn run(args: ServeArgs) -> Result<(), Failure> {
                 Err(_) => {}
             }
         });
-        let serving = server::run(listener, engine, config.clone(), stop);
+        let serving = server::run_all(listeners, engine, config.clone(), stop);
         tokio::select! {
             result = serving => result.map_err(Failure::from),
             Ok(error) = on_failure => Err(error.into()),

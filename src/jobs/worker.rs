@@ -137,6 +137,7 @@ impl Work<'_> {
             text: TextInput::Whole(text.clone()),
             streaming: false,
             speed: *speed,
+            timestamps: false,
             seed: *seed,
             sampling: *sampling,
         };
@@ -149,7 +150,7 @@ impl Work<'_> {
         let mut samples: Vec<f32> = Vec::new();
         while let Some(event) = session.events.recv().await {
             match event {
-                AudioEvent::Started { .. } => {}
+                AudioEvent::Started { .. } | AudioEvent::Words { .. } | AudioEvent::Flushed => {}
                 AudioEvent::Audio(more) => {
                     samples.extend_from_slice(&more);
                     let part = samples.len() as f64 / expected.max(1.0);

@@ -1,5 +1,6 @@
 //! What all requests share.
 
+use super::auth::Principal;
 use super::client::{self, Peer};
 use super::error::{ApiError, RETRY};
 use super::index::OpusQueue;
@@ -74,11 +75,28 @@ impl App {
         if status.ready { Ok(()) } else { Err(ApiError::NotReady) }
     }
 
-    /// Takes one synthesis from the client's allowance.
+    /// Who asks. [`super::auth::guard`] has asked this of every request that reaches a dialect,
+    /// and left the answer as an extension.
+    ///
+    /// # Errors
+    /// [`ApiError::Unauthorized`].
+    pub fn authorise(
+        &self,
+        headers: &HeaderMap,
+        query: Option<&str>,
+    ) -> Result<Principal, ApiError> {
+        self.settings.auth.authorise(headers, query)
+    }
+
+    /// Takes one synthesis from the client's allowance. A key with a rate of its own was charged
+    /// at the door.
     ///
     /// # Errors
     /// [`ApiError::RateLimited`].
     pub fn charge(&self, peer: Peer, headers: &HeaderMap) -> Result<(), ApiError> {
+        if self.authorise(headers, None).is_ok_and(|principal| principal.is_limited()) {
+            return Ok(());
+        }
         self.limiter.check(client::address(peer, headers, &self.settings.trusted_proxies))
     }
 

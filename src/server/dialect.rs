@@ -16,9 +16,53 @@ pub enum Dialect {
     Realtime,
 }
 
+/// The interfaces that a listener serves. Requests carry it as an extension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dialects(u16);
+
+impl Dialects {
+    pub const ALL: Self = Self::of(&Dialect::EACH);
+
+    pub const fn of(dialects: &[Dialect]) -> Self {
+        let (mut bits, mut at) = (0, 0);
+        while at < dialects.len() {
+            bits |= 1 << dialects[at] as u16;
+            at += 1;
+        }
+        Self(bits)
+    }
+
+    /// # Errors
+    /// What is wrong: a name that none has, or no name at all.
+    pub fn by_names(names: &[String]) -> Result<Self, String> {
+        let known = || Dialect::EACH.map(Dialect::name).join(", ");
+        let mut set = Self(0);
+        for name in names {
+            let dialect = Dialect::EACH.into_iter().find(|dialect| dialect.name() == name);
+            let dialect = dialect.ok_or_else(|| format!("`{name}` is none of {}", known()))?;
+            set.0 |= 1 << dialect as u16;
+        }
+        if set.0 == 0 { Err(format!("must name some of {}", known())) } else { Ok(set) }
+    }
+
+    pub fn contains(self, dialect: Dialect) -> bool {
+        self.0 & (1 << dialect as u16) != 0
+    }
+
+    pub fn iter(self) -> impl Iterator<Item = Dialect> {
+        Dialect::EACH.into_iter().filter(move |dialect| self.contains(*dialect))
+    }
+
+    /// The one dialect of a listener that serves no other.
+    pub fn only(self) -> Option<Dialect> {
+        let mut each = self.iter();
+        each.next().filter(|_| each.next().is_none())
+    }
+}
+
 impl Dialect {
-    /// All that a listener can serve.
-    pub const ALL: [Self; 7] = [
+    /// All that a listener can serve or leave out.
+    pub const EACH: [Self; 7] = [
         Self::Light,
         Self::Index,
         Self::Index2,
@@ -127,6 +171,17 @@ mod tests {
         ] {
             assert_eq!(Dialect::of(path), dialect, "{path}");
         }
+    }
+
+    #[test]
+    fn sets_of_interfaces() {
+        let one = Dialects::of(&[Dialect::Tasks]);
+        assert_eq!((one.only(), Dialects::ALL.only()), (Some(Dialect::Tasks), None));
+        assert!(one.contains(Dialect::Tasks) && !one.contains(Dialect::Light));
+        assert_eq!(Dialects::by_names(&["tasks".into()]), Ok(one));
+        assert_eq!(Dialects::ALL.iter().count(), 7);
+        let error = Dialects::by_names(&["task".into()]).expect_err("a mistake");
+        assert!(error.contains("`task`") && error.contains("tasks"), "{error}");
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub enum ApiError {
     PayloadTooLarge { limit: usize },
     #[error("Maximum text length is {limit} characters")]
     TextTooLong { limit: usize },
-    #[error("too many requests from this address; try again in {} s", whole_seconds(*retry_after))]
+    #[error("too many requests; try again in {} s", whole_seconds(*retry_after))]
     RateLimited { retry_after: Duration },
     /// The client took too long to say, or to read, something.
     #[error("{0}")]

@@ -115,11 +115,11 @@ mod tests {
         let all = json!({
             "message": "Ok", "status": "healthy", "model_loaded": true, "timestamp": 7.5
         });
-        assert_eq!(say(&Dialect::ALL, good), all);
+        assert_eq!(say(&Dialect::EACH, good), all);
         let loading = Facts { good: false, loaded: false };
         let all = json!({
             "message": "Error", "status": "unhealthy", "model_loaded": false, "timestamp": 7.5
         });
-        assert_eq!(say(&Dialect::ALL, loading), all);
+        assert_eq!(say(&Dialect::EACH, loading), all);
     }
 }

@@ -6,7 +6,7 @@ use super::dialect::Dialect;
 use super::error::{ApiError, Details};
 use crate::telemetry::metrics;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures::FutureExt;
@@ -62,12 +62,16 @@ pub async fn track(State(app): State<Arc<App>>, mut request: Request, next: Next
         let details = response.extensions_mut().remove::<Details>().unwrap_or_default();
         response = error.response(&id.0, dialect, details);
     }
+    if response.status() == StatusCode::UNAUTHORIZED {
+        let scheme = HeaderValue::from_static("Bearer");
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+    }
     if let Ok(value) = HeaderValue::from_str(&id.0) {
         response.headers_mut().insert(HEADER, value);
     }
     if app.lifecycle.is_draining() && response.status().as_u16() != 101 {
         let close = HeaderValue::from_static("close");
-        response.headers_mut().insert(axum::http::header::CONNECTION, close);
+        response.headers_mut().insert(header::CONNECTION, close);
     }
     let status = response.status().as_u16();
     metrics::request(dialect.name(), status);

@@ -1,18 +1,21 @@
 //! The life of the server: accept, serve, drain.
 
 use super::app::App;
+use super::auth::{self, Hold};
 use super::client::Peer;
-use super::dialect::Dialect;
+use super::dialect::{Dialect, Dialects};
+use super::listen::{self, Listener};
 use super::settings::Settings;
 use super::socket::Socket;
 use super::{demo, health, index, index2, job, light, openai, realtime, request, tasks, workflow};
 use crate::config::{Config, ConfigError};
 use crate::engine::EngineHandle;
 use crate::telemetry::metrics;
-use axum::Router;
 use axum::extract::Request;
 use axum::http::Uri;
 use axum::http::uri::PathAndQuery;
+use axum::middleware::from_fn_with_state;
+use axum::{Extension, Router};
 use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -20,10 +23,12 @@ use hyper_util::service::TowerToHyperService;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsAcceptor;
 
 /// TCP connections at a time, of all kinds. Past it, clients wait in the kernel's queue.
 const SOCKETS: u32 = 4096;
@@ -45,8 +50,7 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
     Settings::new(config).map(drop)
 }
 
-/// Serves on `listener` until `shutdown` resolves, then drains: takes no more connections, answers
-/// new requests with 503, lets what plays finish within `server.drain_timeout`, and returns.
+/// Serves every interface on `listener`, in clear. See [`run_all`].
 ///
 /// # Errors
 /// A setting that cannot be used, among them a job store that cannot be opened.
@@ -56,10 +60,25 @@ pub async fn run(
     config: Config,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ConfigError> {
+    run_all(vec![Listener::new(listener)], engine, config, shutdown).await
+}
+
+/// Serves on all `listeners` until `shutdown` resolves, then drains: takes no more connections, answers
+/// new requests with 503, lets what plays finish within `server.drain_timeout`, and returns.
+///
+/// # Errors
+/// A setting that cannot be used.
+pub async fn run_all(
+    listeners: Vec<Listener>,
+    engine: EngineHandle,
+    config: Config,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ConfigError> {
     let settings = Settings::new(&config)?;
     let jobs = job::open(&config, &engine).await?;
     let app = Arc::new(App::new(engine, settings, metrics::install()).with_jobs(jobs));
-    let router = router(app.clone());
+    let routers: Vec<_> = listeners.iter().map(|l| router(app.clone(), l.dialects)).collect();
+    let mut turn = 0;
     let sockets = Arc::new(Semaphore::new(SOCKETS as usize));
     let mut connections = JoinSet::new();
     let mut upkeep = tokio::time::interval(UPKEEP);
@@ -68,14 +87,20 @@ pub async fn run(
         let accept = async {
             // The semaphore is never closed, so this only waits.
             let slot = sockets.clone().acquire_owned().await.ok();
-            (listener.accept().await, slot)
+            (listen::accept(&listeners, &mut turn).await, slot)
         };
         tokio::select! {
             () = &mut shutdown => break,
-            (accepted, Some(slot)) = accept => match accepted {
+            ((at, accepted), Some(slot)) = accept => match accepted {
                 Ok((stream, peer)) => {
-                    let socket = Socket::new(stream, app.settings.stall_timeout, slot);
-                    connections.spawn(serve(socket, peer, router.clone(), app.clone()));
+                    let (Some(listener), Some(router)) = (listeners.get(at), routers.get(at)) else {
+                        continue;
+                    };
+                    let hold = Hold::default();
+                    let socket = Socket::new(stream, app.settings.stall_timeout, slot, hold.clone());
+                    let tls = listener.tls.clone();
+                    let guest = Guest { peer, hold, router: router.clone(), app: app.clone() };
+                    connections.spawn(guest.welcome(socket, tls));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -90,7 +115,7 @@ pub async fn run(
             }
         }
     }
-    drop(listener);
+    drop(listeners);
     drain(&app, &sockets).await;
     Ok(())
 }
@@ -111,49 +136,83 @@ async fn drain(app: &App, sockets: &Semaphore) {
     tracing::info!("drained");
 }
 
-fn router(app: Arc<App>) -> Router {
-    Router::new()
-        .merge(light::router(app.clone()))
-        .merge(index::router(app.clone()))
-        .merge(index2::router(app.clone()))
-        .merge(workflow::router(app.clone()))
-        .merge(tasks::router(app.clone()))
-        .merge(openai::router(app.clone()))
-        .merge(realtime::router(app.clone()))
-        .merge(health::router(&Dialect::ALL))
-        .merge(demo::router())
+/// What one listener answers.
+fn router(app: Arc<App>, dialects: Dialects) -> Router {
+    let served: Vec<Dialect> = dialects.iter().collect();
+    let common = Router::new().merge(health::router(&served)).merge(demo::router());
+    let router = dialects.iter().fold(common, |router, dialect| {
+        router.merge(match dialect {
+            Dialect::Light => light::router(app.clone()),
+            Dialect::Index => index::router(app.clone()),
+            Dialect::Index2 => index2::router(app.clone()),
+            Dialect::Workflow => workflow::router(app.clone()),
+            Dialect::Tasks => tasks::router(app.clone()),
+            Dialect::Openai => openai::router(app.clone()),
+            Dialect::Realtime => realtime::router(app.clone()),
+            Dialect::Common => Router::new(),
+        })
+    });
+    let router = router
         .fallback(request::not_found)
         .method_not_allowed_fallback(request::wrong_method)
-        .layer(axum::middleware::from_fn_with_state(app.clone(), request::track))
-        .with_state(app)
+        .layer(from_fn_with_state(app.clone(), auth::guard))
+        .layer(from_fn_with_state(app.clone(), request::track))
+        .layer(Extension(dialects));
+    // Outermost, so that pages can read errors too, and preflights need no key.
+    let router = match &app.settings.cors {
+        Some(cors) => router.layer(cors.clone()),
+        None => router,
+    };
+    router.with_state(app)
 }
 
-/// One connection, until either end closes it.
-async fn serve(socket: Socket, peer: SocketAddr, router: Router, app: Arc<App>) {
-    let router = TowerToHyperService::new(router);
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(Peer(peer));
-        if let Some(uri) = without_trailing_slash(request.uri()) {
-            *request.uri_mut() = uri;
+/// What a connection needs beside its socket.
+struct Guest {
+    peer: SocketAddr,
+    hold: Hold,
+    router: Router,
+    app: Arc<App>,
+}
+
+impl Guest {
+    /// One connection, until either end closes it.
+    async fn welcome(self, socket: Socket, tls: Option<TlsAcceptor>) {
+        let Some(tls) = tls else { return self.serve(socket).await };
+        match timeout(self.app.settings.request_idle, tls.accept(socket)).await {
+            Ok(Ok(stream)) => self.serve(stream).await,
+            Ok(Err(error)) => tracing::debug!(%error, "no agreement on TLS"),
+            Err(_) => tracing::debug!("a client was too slow to agree on TLS"),
         }
-        router.call(request)
-    });
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(app.settings.request_idle)
-        .max_buf_size(HEAD)
-        .serve_connection(TokioIo::new(socket), service)
-        .with_upgrades();
-    tokio::pin!(connection);
-    let result = tokio::select! {
-        result = &mut connection => result,
-        () = app.lifecycle.stopping() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    }
+
+    async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let Self { peer, hold, router, app } = self;
+        let router = TowerToHyperService::new(router);
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Peer(peer));
+            request.extensions_mut().insert(hold.clone());
+            if let Some(uri) = without_trailing_slash(request.uri()) {
+                *request.uri_mut() = uri;
+            }
+            router.call(request)
+        });
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(app.settings.request_idle)
+            .max_buf_size(HEAD)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        tokio::pin!(connection);
+        let result = tokio::select! {
+            result = &mut connection => result,
+            () = app.lifecycle.stopping() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = result {
+            tracing::debug!(%error, "a connection broke");
         }
-    };
-    if let Err(error) = result {
-        tracing::debug!(%error, "a connection broke");
     }
 }
 

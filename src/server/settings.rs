@@ -1,10 +1,13 @@
 //! The server's part of the configuration, checked and in the types it is used in.
 
-use super::rate;
+use super::auth::Keyring;
+use super::{cors, listen, rate};
 use crate::config::{Config, ConfigError, ModelSettings, seconds};
 use governor::Quota;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
+use tower_http::cors::CorsLayer;
 
 /// Sample rates that can be asked for, in Hz.
 pub const SAMPLE_RATES: std::ops::RangeInclusive<u32> = 8_000..=48_000;
@@ -23,11 +26,16 @@ pub struct Settings {
     pub rate: Option<Quota>,
     pub rate_limit_loopback: bool,
     pub trusted_proxies: Vec<IpAddr>,
+    pub auth: Arc<Keyring>,
+    /// None: no page of another server may read the answers.
+    pub cors: Option<CorsLayer>,
     pub idle_timeout: Duration,
     /// Longest wait for the next bytes of a request's head or body.
     pub request_idle: Duration,
     pub stall_timeout: Duration,
     pub queue_timeout: Duration,
+    /// Longest that `POST /v1/workflows` waits for what it started.
+    pub workflow_wait: Duration,
     pub drain_timeout: Duration,
     /// None: the model's own.
     pub light_sample_rate: Option<u32>,
@@ -42,6 +50,7 @@ impl Settings {
     /// [`ConfigError::Value`] for what no server could honour.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
         config.check()?;
+        listen::check(config)?;
         let limits = &config.limits;
         let bad = |key, value: String, reason: String| ConfigError::Value { key, value, reason };
         let rate = rate::parse(&limits.rate_limit)
@@ -61,10 +70,13 @@ impl Settings {
             rate,
             rate_limit_loopback: limits.rate_limit_loopback,
             trusted_proxies: config.server.trusted_proxies.clone(),
+            auth: Arc::new(Keyring::new(&config.auth)?),
+            cors: cors::layer(&config.cors)?,
             idle_timeout,
             request_idle: idle_timeout.min(REQUEST_IDLE),
             stall_timeout: seconds("limits.stall_timeout", limits.stall_timeout, 0.0)?,
             queue_timeout: seconds("limits.queue_timeout", limits.queue_timeout, 0.0)?,
+            workflow_wait: seconds("workflow.wait", config.workflow.wait, 0.0)?,
             drain_timeout: seconds("server.drain_timeout", config.server.drain_timeout, 0.0)?,
             light_sample_rate: config.light.sample_rate,
             model: config.model.clone(),

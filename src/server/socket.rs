@@ -1,6 +1,7 @@
 //! An accepted connection that neither hangs on a client that does not read nor cuts off what a
 //! client has yet to read.
 
+use super::auth::Hold;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -36,14 +37,16 @@ pub struct Socket {
     over: bool,
     /// The connection's place among all, kept until the lingering is over.
     slot: Option<OwnedSemaphorePermit>,
+    /// What it holds as a WebSocket.
+    hold: Hold,
 }
 
 impl Socket {
-    pub fn new(stream: TcpStream, stall: Duration, slot: OwnedSemaphorePermit) -> Self {
+    pub fn new(stream: TcpStream, stall: Duration, slot: OwnedSemaphorePermit, hold: Hold) -> Self {
         // Both only tune: a connection works without.
         let _ = stream.set_nodelay(true);
         let _ = socket2::SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER);
-        Self { stream: Some(stream), stall, blocked: None, over: false, slot: Some(slot) }
+        Self { stream: Some(stream), stall, blocked: None, over: false, slot: Some(slot), hold }
     }
 
     fn stream(&mut self) -> io::Result<Pin<&mut TcpStream>> {
@@ -130,6 +133,7 @@ impl AsyncWrite for Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
+        self.hold.release();
         let (Some(stream), slot) = (self.stream.take(), self.slot.take()) else { return };
         if self.over {
             return;

@@ -70,6 +70,7 @@ impl Utterance {
             text: TextInput::Whole(self.text),
             streaming,
             speed: 1.0,
+            timestamps: false,
             seed: self.parameters.seed,
             sampling: self.parameters.sampling,
         }

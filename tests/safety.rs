@@ -1,0 +1,12 @@
+//! Who gets in, by which door, and what hostile clients can do: with the silent engine, over real
+//! sockets.
+
+#[path = "safety_cases/support.rs"]
+mod support;
+
+#[path = "safety_cases/cors.rs"]
+mod cors;
+#[path = "safety_cases/keys.rs"]
+mod keys;
+#[path = "safety_cases/listeners.rs"]
+mod listeners;
