@@ -95,7 +95,7 @@ def test_bistream_sounds_while_it_is_fed(client):
             time.sleep(0.03)
 
     fed_at_first = None
-    for chunk in client.synthesize_bistream(tokens(), voice="default"):
+    for _ in client.synthesize_bistream(tokens(), voice="default"):
         fed_at_first = fed_at_first or len(fed)
     assert fed_at_first < len(LONG.split()) == len(fed)
 

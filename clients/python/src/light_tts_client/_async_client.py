@@ -128,7 +128,7 @@ class AsyncLightTTSClient:
         seed: Optional[int] = None,
         response_format: Optional[str] = None,
     ) -> bytes:
-        """Speaks `text` and returns the whole of it, a WAV file unless `response_format` differs."""
+        """Speaks `text` and returns all of it, a WAV file unless `response_format` differs."""
         response = await self._post(
             _request.form(
                 text=text,
