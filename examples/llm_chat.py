@@ -7,6 +7,7 @@
         "Why is the sky blue?"
 
 Any endpoint that streams like OpenAI's chat completions will do; a key is read from OPENAI_API_KEY.
+To try that without a model or a key, start fake_llm.py and give its address to --llm.
 Needs a running server: mynah serve
 """
 
