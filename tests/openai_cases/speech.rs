@@ -135,7 +135,7 @@ async fn what_is_wrong_is_told_in_the_envelope() {
         (json!({ "speed": 4 }), 422, "validation_failed"),
         (json!({ "speed": "fast" }), 400, invalid),
     ] {
-        println!("{changes}");
+        println!("{:.60}", changes.to_string());
         server.speak(request(changes)).await.is_error(status, code);
     }
     let answer = server.speak(request(json!({ "response_format": "aac" }))).await;
