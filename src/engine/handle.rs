@@ -1,6 +1,6 @@
 //! What callers hold: the way into the engine, and one session's two ends.
 
-use super::{EngineError, Prompt, Registry};
+use super::{EngineError, Registry};
 use crate::audio::Clip;
 use crate::model::cosyvoice2::SamplingOptions;
 use std::sync::Arc;
@@ -239,13 +239,9 @@ impl EngineHandle {
         }
     }
 
-    /// The recording and transcript of a registered voice. Reads a stored one from disk.
-    ///
-    /// # Errors
-    /// [`EngineError::UnknownVoice`], and [`EngineError::Failed`] for a stored voice that cannot be
-    /// read.
-    pub fn prompt(&self, voice: &str) -> Result<Prompt, EngineError> {
-        self.shared.registry.prompt(voice)
+    /// Registered voices, those of the store among them.
+    pub fn registry(&self) -> &Registry {
+        &self.shared.registry
     }
 
     /// Refuses new sessions from now on; those that run go on to their end.

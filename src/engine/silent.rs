@@ -1,7 +1,9 @@
 //! An engine that emits silence on a clock, to measure and test the server alone.
 
 use super::handle::{Shared, Submission};
-use super::{AudioEvent, DEFAULT_VOICE, EngineHandle, Prompt, Summary, TextEvent, TextInput};
+use super::{
+    AudioEvent, DEFAULT_VOICE, EngineHandle, Prompt, Registry, Store, Summary, TextEvent, TextInput,
+};
 use crate::audio::Clip;
 use crate::config::EngineConfig;
 use std::sync::Arc;
@@ -31,9 +33,21 @@ pub fn start_silent(config: &EngineConfig) -> EngineHandle {
 
 /// Likewise, with somebody who looks at the clock.
 pub fn start_silent_observed(config: &EngineConfig, on_tick: OnTick) -> EngineHandle {
+    start(config, on_tick, registry())
+}
+
+/// Likewise, with a store of voices beside the one that it has.
+pub fn start_silent_with_store(config: &EngineConfig, store: Store) -> EngineHandle {
+    start(config, Arc::new(|_| {}), registry().with_store(store))
+}
+
+fn registry() -> Registry {
     let silence = Clip { samples: Vec::new(), rate: SAMPLE_RATE };
     let voice = (DEFAULT_VOICE.to_owned(), Prompt::new(Arc::new(silence), ""));
-    let registry = [voice].into_iter().collect();
+    [voice].into_iter().collect()
+}
+
+fn start(config: &EngineConfig, on_tick: OnTick, registry: Registry) -> EngineHandle {
     let shared = Arc::new(Shared::new("CosyVoice2", SAMPLE_RATE, registry));
     shared.ready.store(true, Ordering::Release);
     let (handle, mut incoming) = EngineHandle::new(

@@ -44,10 +44,7 @@ pub async fn pour_keeping<K: Send + 'static>(
 }
 
 /// The first bytes of the speech.
-///
-/// # Errors
-/// What failed before them.
-pub async fn first(speech: &mut Speech) -> Result<Vec<u8>, ApiError> {
+async fn first(speech: &mut Speech) -> Result<Vec<u8>, ApiError> {
     while let Some(packet) = speech.next().await {
         match packet? {
             // A codec may await more before it gives any.
