@@ -43,7 +43,7 @@ pub async fn download(
     let permit = app.decoders.clone().acquire_owned().await.ok();
     let (engine, voice) = (app.engine.clone(), name.clone());
     let reading = tokio::task::spawn_blocking(move || {
-        let prompt = engine.prompt(&voice)?;
+        let prompt = engine.registry().prompt(&voice)?;
         drop(permit);
         Ok::<_, EngineError>(wav::encode(&prompt.audio.samples, prompt.audio.rate))
     });
