@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 pub enum VoiceSource {
     /// A registered voice.
     Named(String),
-    /// A recording and what is said in it.
+    /// A recording and what is said in it; an empty text stands for what is not known.
     Prompt { audio: Arc<Clip>, text: String },
 }
 

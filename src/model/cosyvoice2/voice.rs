@@ -24,7 +24,8 @@ const FBANK_BINS: usize = 80;
 pub struct Voice {
     /// Text tokens of the transcript.
     pub(super) prompt_text: Vec<u32>,
-    /// Speech tokens of the recording.
+    /// Speech tokens of the recording, as the language model is given them: none where the
+    /// transcript is not known.
     pub(super) prompt_speech: Vec<u32>,
     /// What the flow is given of the whole prompt.
     pub(super) prompt: FlowPrompt,
@@ -62,7 +63,7 @@ impl Voice {
     pub fn tensors(&self) -> VoiceTensors {
         VoiceTensors {
             text: self.prompt_text.clone(),
-            speech: self.prompt_speech.clone(),
+            speech: self.prompt.tokens.clone(),
             mel: self.prompt.mel.to_data().iter::<f32>().collect(),
             embedding: self.prompt.embedding.to_data().iter::<f32>().collect(),
         }

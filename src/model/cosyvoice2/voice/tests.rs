@@ -180,3 +180,27 @@ fn tensors_that_cannot_be_a_voice_are_refused() {
         assert!(error.contains(words), "{words}: {error}");
     }
 }
+
+/// A language model that is given speech without its text goes on with that speech.
+#[test]
+fn without_a_transcript_only_the_flow_hears_the_prompt() {
+    let model = model();
+    let (audio, transcript) = prompt();
+    let known = model.voice(&audio, &transcript, 10).unwrap();
+    let unknown = model.voice(&audio, " ", 10).unwrap();
+    assert!(unknown.prompt_text.is_empty() && unknown.prompt_speech.is_empty());
+    assert_eq!(unknown.prompt.tokens, known.prompt.tokens);
+    // What is stored of it makes the same voice again.
+    assert_eq!(unknown.tensors().speech, known.tensors().speech);
+
+    let text = model.tokenizer.encode("Good morning.");
+    let eos = model.config.speech_token_size as u32;
+    let decoder = || {
+        let whole = WholeDecoder::new(eos, LengthLimits::default(), &[], &text, &[]);
+        Decoder::Whole(whole)
+    };
+    let (from_nothing, _, _) = speak(&model, None, decoder());
+    let (from_voice, _, _) = speak(&model, Some(&unknown), decoder());
+    assert_eq!(from_voice, from_nothing);
+    assert!(from_voice.len() > 5, "{from_voice:?}");
+}

@@ -108,11 +108,14 @@ impl VoiceWork {
             return Ok(Stage::Flow(Parts { text, prompt }, hop));
         }
         state.seal();
-        let inputs = beginnings(&model.config, &text, &prompt.tokens)?;
+        // Without its transcript the language model would take the prompt's speech for that of the
+        // text. What the original implementation calls cross-lingual: only the flow hears it.
+        let prompt_speech = if text.is_empty() { Vec::new() } else { prompt.tokens.clone() };
+        let inputs = beginnings(&model.config, &text, &prompt_speech)?;
         let left = inputs.into_iter().map(|i| Prefix::new(&model.llm, i)).collect();
         let voice = Box::new(Voice {
             prompt_text: text,
-            prompt_speech: prompt.tokens.clone(),
+            prompt_speech,
             prompt,
             flow: state,
             prefixes: Vec::new(),
@@ -137,7 +140,8 @@ impl Parts {
 
 impl CosyVoice2 {
     /// A voice from a recording that passed [`check_prompt`](crate::audio::check_prompt), and its
-    /// transcript, to be made step by step.
+    /// transcript, to be made step by step. With an empty transcript the language model is not
+    /// prompted: the voice is then the recording's, but not its way of speaking.
     ///
     /// Sessions cut the flow's copy of the prompt at its end so that their first hop, of `first_hop`
     /// tokens or more, ends with a block of its mask. The language model sees the whole prompt.
