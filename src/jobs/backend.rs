@@ -3,6 +3,7 @@
 use super::JobError;
 use super::embedded::Embedded;
 use super::record::{JobId, JobRecord, JobState};
+use super::redis::RedisStore;
 use std::sync::Arc;
 
 /// Which jobs a list has. What is not set admits all.
@@ -23,12 +24,15 @@ impl Filter {
 #[derive(Debug)]
 pub struct Claim {
     pub id: JobId,
+    /// In Redis, of its queue.
+    entry: Option<String>,
 }
 
 /// All changes of a record go through [`Self::replace`], which refuses those of an older version,
 /// so that of two who change it at a time one has to look again.
 pub enum Backend {
     Embedded(Arc<Embedded>),
+    Redis(RedisStore),
 }
 
 impl Backend {
@@ -36,6 +40,8 @@ impl Backend {
     pub fn bytes(&self) -> u64 {
         match self {
             Self::Embedded(store) => store.bytes(),
+            // It has a limit of its own, `maxmemory`.
+            Self::Redis(_) => 0,
         }
     }
 
@@ -43,6 +49,7 @@ impl Backend {
     pub async fn insert(&self, record: JobRecord) -> Result<bool, JobError> {
         match self {
             Self::Embedded(store) => blocking(store, move |store| store.insert(&record)).await,
+            Self::Redis(store) => store.insert(&record).await,
         }
     }
 
@@ -50,6 +57,7 @@ impl Backend {
         let id = id.clone();
         match self {
             Self::Embedded(store) => blocking(store, move |store| store.get(&id)).await,
+            Self::Redis(store) => store.get(&id).await,
         }
     }
 
@@ -57,6 +65,7 @@ impl Backend {
         let record = record.clone();
         match self {
             Self::Embedded(store) => blocking(store, move |store| store.replace(&record)).await,
+            Self::Redis(store) => store.replace(&record).await,
         }
     }
 
@@ -65,6 +74,7 @@ impl Backend {
         let id = id.clone();
         match self {
             Self::Embedded(store) => blocking(store, move |store| store.remove(&id)).await,
+            Self::Redis(store) => store.remove(&id).await,
         }
     }
 
@@ -72,44 +82,68 @@ impl Backend {
     pub async fn list(&self, limit: usize, filter: Filter) -> Result<Vec<JobRecord>, JobError> {
         match self {
             Self::Embedded(store) => blocking(store, move |store| store.list(limit, &filter)).await,
+            Self::Redis(store) => store.list(limit, &filter).await,
         }
     }
 
     /// A job for a worker, as soon as there is one.
     pub async fn next(&self) -> Result<Claim, JobError> {
         match self {
-            Self::Embedded(store) => Ok(Claim { id: store.next().await }),
+            Self::Embedded(store) => Ok(Claim { id: store.next().await, entry: None }),
+            Self::Redis(store) => {
+                let (id, entry) = store.next().await?;
+                Ok(Claim { id, entry: Some(entry) })
+            }
         }
     }
 
-    /// Keeps a claim alive. Resolves when another server has taken the job over or ended it.
-    pub async fn lose(&self, _claim: &Claim, _record: &JobRecord) {
-        match self {
-            Self::Embedded(_) => std::future::pending().await,
+    /// Keeps a claim of the job that is `ours` alive, and tells other servers of its progress.
+    /// Resolves when another server has taken it over or ended it.
+    pub async fn lose(&self, claim: &Claim, ours: &JobRecord, progress: impl Fn() -> f32) {
+        let (Self::Redis(store), Some(entry)) = (self, &claim.entry) else {
+            return std::future::pending().await;
+        };
+        loop {
+            tokio::time::sleep(store.beat()).await;
+            let (touched, record) = (store.touch(entry).await, store.get(&claim.id).await);
+            match (touched, record) {
+                (Ok(false), _) | (_, Ok(None)) => return,
+                (_, Ok(Some(record))) if !record.is_same_attempt(ours) => return,
+                (_, Ok(Some(mut record))) => {
+                    record.progress = record.progress.max(progress());
+                    // Where it changed just now, the next beat will do.
+                    let _ = store.replace(&record).await;
+                }
+                // What cannot be reached cannot give our job away either, for a lease.
+                _ => {}
+            }
         }
     }
 
     /// A worker has ended a job, whichever way.
-    pub async fn done(&self, _claim: Claim) -> Result<(), JobError> {
-        match self {
-            Self::Embedded(_) => Ok(()),
+    pub async fn done(&self, claim: Claim) -> Result<(), JobError> {
+        match (self, claim.entry) {
+            (Self::Redis(store), Some(entry)) => store.done(&entry).await,
+            _ => Ok(()),
         }
     }
 
     /// A job waits for a worker again.
     pub async fn put_back(&self, claim: Claim) -> Result<(), JobError> {
-        match self {
-            Self::Embedded(store) => {
+        match (self, claim.entry) {
+            (Self::Embedded(store), _) => {
                 store.push(claim.id);
                 Ok(())
             }
+            (Self::Redis(store), Some(entry)) => store.put_back(&claim.id, &entry).await,
+            (Self::Redis(_), None) => Ok(()),
         }
     }
 
-    /// A job that waits is not for any worker.
+    /// A job that waits is not for any worker. One that gets it all the same finds it ended.
     pub fn forget(&self, id: &JobId) {
-        match self {
-            Self::Embedded(store) => store.forget(id),
+        if let Self::Embedded(store) = self {
+            store.forget(id);
         }
     }
 }

@@ -5,6 +5,7 @@ use super::{Filter, JobError};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use std::collections::VecDeque;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
@@ -212,17 +213,38 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Opens the database, or makes one. A new one gets its name when it is whole: what ended halfway
+/// is no database.
 fn open(path: &Path) -> Result<Database, JobError> {
-    let open = || -> Result<Database, redb::Error> {
-        let database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
-        let write = database.begin_write()?;
-        // What is never made cannot be read.
-        write.open_table(JOBS)?;
-        write.open_table(ORDER)?;
-        write.commit()?;
-        Ok(database)
-    };
-    open().map_err(|e| told(path, e))
+    if !path.exists() {
+        let new = path.with_extension(format!("{}.new", uuid::Uuid::new_v4().simple()));
+        let made = make(&new).map_err(|e| told(&new, e)).and_then(|()| publish(&new, path));
+        let _ = fs::remove_file(&new);
+        made?;
+    }
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES);
+    builder.open(path).map_err(|e| told(path, e.into()))
+}
+
+fn make(path: &Path) -> Result<(), redb::Error> {
+    let database = Database::create(path)?;
+    let write = database.begin_write()?;
+    // What is never made cannot be read.
+    write.open_table(JOBS)?;
+    write.open_table(ORDER)?;
+    write.commit()?;
+    Ok(())
+}
+
+/// Names a database, unless another server was faster.
+fn publish(new: &Path, path: &Path) -> Result<(), JobError> {
+    match fs::hard_link(new, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        // Not every file system has links.
+        Err(_) => fs::rename(new, path).map_err(|e| JobError::io(&path.to_string_lossy(), &e)),
+        Ok(()) => Ok(()),
+    }
 }
 
 fn told(path: &Path, error: redb::Error) -> JobError {

@@ -10,6 +10,7 @@ mod embedded;
 mod error;
 mod files;
 mod record;
+mod redis;
 mod service;
 mod worker;
 

@@ -214,6 +214,11 @@ impl JobRecord {
         Self { version: self.version + 1, ..self.clone() }
     }
 
+    /// Whether it is being spoken, and by whom it was when it was like `ours`.
+    pub(super) fn is_same_attempt(&self, ours: &Self) -> bool {
+        self.state == JobState::Processing && self.attempts == ours.attempts
+    }
+
     pub(super) fn end(&mut self, state: JobState) {
         let end = now();
         self.state = state;

@@ -4,6 +4,7 @@ use super::backend::{Backend, Filter};
 use super::embedded::Embedded;
 use super::files::Files;
 use super::record::{FileInfo, JobId, JobRecord, JobSpec, JobState, JobVoice, Statistics, now};
+use super::redis::RedisStore;
 use super::worker;
 use super::{ConfineError, JobError, confine};
 use crate::config::{Config, JobsConfig, StorageConfig};
@@ -118,7 +119,7 @@ impl Jobs {
         let JobSettings { storage, jobs } = &self.shared.settings;
         let backend = match jobs.backend.as_str() {
             "off" => return Err(JobError::Off),
-            "redis" => return Err(JobError::Unavailable("no Redis can be reached".into())),
+            "redis" => Backend::Redis(RedisStore::open(jobs, storage.result_hours).await?),
             _ => {
                 let (dir, most_waiting) = (storage.dir.clone(), jobs.queue);
                 let open = move || Embedded::open(&dir, most_waiting);

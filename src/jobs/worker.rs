@@ -114,10 +114,11 @@ impl Work<'_> {
     /// Speaks a job for as long as it is ours and within its time.
     async fn attend(&self, record: &JobRecord, claim: &Claim, cancelled: &Notify) -> Ending {
         let timeout = Duration::from_secs_f64(self.shared.settings.jobs.timeout);
+        let progress = || self.shared.speaking().get(&record.id).map_or(0.0, |s| s.progress);
         tokio::select! {
             ending = self.speak(record) => ending,
             () = cancelled.notified() => Ending::Lost,
-            () = self.backend.lose(claim, record) => Ending::Lost,
+            () = self.backend.lose(claim, record, progress) => Ending::Lost,
             () = tokio::time::sleep(timeout) => {
                 let words = format!("the job took more than {} s", timeout.as_secs());
                 Ending::failed("TASK_TIMEOUT", words)
@@ -279,7 +280,7 @@ impl Work<'_> {
     /// Changes the record of a job that we speak. False where it is not ours any more.
     async fn settle(&self, ours: &JobRecord, change: impl Fn(&mut JobRecord)) -> bool {
         let changed = self.change(&ours.id, |record| {
-            let still = record.state == JobState::Processing && record.attempts == ours.attempts;
+            let still = record.is_same_attempt(ours);
             if still {
                 change(record);
             }
