@@ -477,6 +477,7 @@ mod tests {
             ("jobs", "queue", json!(0)),
             ("jobs", "timeout", json!(0)),
             ("jobs", "lease", json!(1e12)),
+            ("workflow", "wait", json!(-1)),
             ("storage", "upload_hours", json!(-1)),
             ("storage", "result_hours", json!(1e12)),
             ("limits", "idle_timeout", json!(0)),

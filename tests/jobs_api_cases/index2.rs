@@ -279,3 +279,23 @@ async fn too_many_requests() {
     }});
     server.post("/v1/workflows", body).await.is_error(429, "RATE_LIMITED");
 }
+
+/// What runs is heard to its end; what has not begun would not be, and is refused.
+#[tokio::test]
+async fn a_draining_server_ends_what_it_began() {
+    let mut server = Server::with(|c| c.jobs.workers = 1).await;
+    let url = server.url("/api/v1/tts/sync");
+    let http = server.http.clone();
+    let ask = |text: String| tokio::spawn(http.post(&url).json(&json!({ "text": text })).send());
+    let first = ask("长".repeat(75));
+    let running = |list: &Value| list["tasks"][0]["status"] == "processing";
+    server.poll("/api/v1/tasks", running).await;
+    let second = ask("长".repeat(1000));
+    server.poll("/api/v1/tasks?status=pending", |list| list["tasks"][0].is_object()).await;
+    server.shut_down();
+    let first = first.await.expect("no panic").expect("an answer");
+    assert_eq!(first.status(), 200);
+    is_speech(&first.bytes().await.expect("a body"), &"长".repeat(75));
+    let second = second.await.expect("no panic").expect("an answer");
+    assert_eq!(second.status(), 503);
+}

@@ -113,6 +113,7 @@ async fn the_documented_folder_can_be_the_servers() {
 async fn requests_that_are_refused() {
     let server = Server::start().await;
     std::fs::write(server.path("secret.wav"), tone(1.0, 16_000)).expect("written");
+    std::fs::create_dir(server.path("output")).expect("a folder");
     let with = |changes: Value| {
         let mut settings = json!({"text": "a", "output_path": "a.wav"});
         for (name, value) in changes.as_object().into_iter().flatten() {
@@ -125,6 +126,7 @@ async fn requests_that_are_refused() {
         (json!({"text": null}), 400, "INVALID_INPUT", "输入文本不能为空"),
         (json!({"output_path": null}), 400, "INVALID_INPUT", "输出路径不能为空"),
         (json!({"output_path": "../a.wav"}), 400, "INVALID_INPUT", "storage.output_dir"),
+        (json!({"output_path": server.path("output")}), 400, "INVALID_INPUT", "folder"),
         (json!({"output_path": "/etc/a.wav"}), 400, "INVALID_INPUT", "storage.output_dir"),
         (
             json!({"reference_audio": server.path("secret.wav")}),

@@ -14,6 +14,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// `POST /v1/workflows`. An error names the workflow that it is about.
@@ -66,11 +67,7 @@ async fn speak(app: &App, speech: &Speech, id: &str) -> Result<JobRecord, ApiErr
         text: speech.text.clone(),
         voice: voice(app, speech)?,
         max_text_tokens: usize::try_from(speech.max_text_tokens_per_segment).ok(),
-        output: Some(
-            app.jobs
-                .writable(&speech.output_path)
-                .map_err(|error| refused("output_path", "storage.output_dir", &error))?,
-        ),
+        output: Some(output(app, speech)?),
         extra: reply::extra(speech),
         ..JobSpec::default()
     };
@@ -91,6 +88,16 @@ fn voice(app: &App, speech: &Speech) -> Result<JobVoice, ApiError> {
     })?;
     // What is said in it nobody told.
     Ok(JobVoice::File { path, text: String::new() })
+}
+
+fn output(app: &App, speech: &Speech) -> Result<PathBuf, ApiError> {
+    let path = app.jobs.writable(&speech.output_path);
+    let path = path.map_err(|error| refused("output_path", "storage.output_dir", &error))?;
+    if path.is_dir() {
+        let words = "`output_path` must be a file; there is a folder of this name";
+        return Err(ApiError::InvalidParameter(words.into()));
+    }
+    Ok(path)
 }
 
 /// The answer to a path that leads elsewhere, with what would open the way to it.
