@@ -51,6 +51,7 @@ fn request(voice: VoiceSource, text: TextInput) -> SpeakRequest {
         speed: 1.0,
         seed: Some(3),
         sampling: Default::default(),
+        timestamps: false,
     }
 }
 
@@ -68,7 +69,7 @@ fn listen(mut session: Session) -> Result<Vec<f32>, EngineError> {
     loop {
         match session.events.blocking_recv() {
             Some(AudioEvent::Audio(hop)) => samples.extend(hop),
-            Some(AudioEvent::Started { .. }) => {}
+            Some(AudioEvent::Started { .. } | AudioEvent::Words { .. } | AudioEvent::Flushed) => {}
             Some(AudioEvent::Done(_)) => return Ok(samples),
             Some(AudioEvent::Failed(error)) => return Err(error),
             None => panic!("the engine dropped a session without a word"),

@@ -73,13 +73,14 @@ pub fn run(args: SayArgs) -> Result<(), Failure> {
         speed: args.speed,
         seed: args.seed,
         sampling: Default::default(),
+        timestamps: false,
     })?;
     let start = Instant::now();
     let mut samples = Vec::new();
     let mut stdout = std::io::stdout().lock();
     let summary = loop {
         match session.events.blocking_recv() {
-            Some(AudioEvent::Started { .. }) => {}
+            Some(AudioEvent::Started { .. } | AudioEvent::Words { .. } | AudioEvent::Flushed) => {}
             Some(AudioEvent::Audio(hop)) => {
                 if args.raw && to_stdout(&args) {
                     stdout.write_all(&s16le(&hop))?;

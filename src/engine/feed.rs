@@ -18,8 +18,12 @@ pub const MAX_SEGMENT_TOKENS: usize = 160;
 pub struct Segment {
     /// Text tokens not yet handed to the model.
     pub tokens: Vec<u32>,
+    /// The same text, to be taken likewise.
+    pub text: String,
     /// No more text will be added.
     pub complete: bool,
+    /// Flushes that are answered when it is spoken.
+    pub flushes: usize,
 }
 
 /// Segments of one session, first to be spoken first.
@@ -32,6 +36,7 @@ pub struct Feed {
     last_speakable: bool,
     /// Text of the last segment that has nothing to speak yet, such as an opening quote.
     withheld: Vec<u32>,
+    withheld_text: String,
     closed: bool,
     /// All tokens so far.
     pub total_tokens: usize,
@@ -43,7 +48,12 @@ impl Feed {
         let pieces = text::prepare(text, |piece| encode(piece).len());
         let segments: VecDeque<Segment> = pieces
             .iter()
-            .map(|piece| Segment { tokens: encode(piece), complete: true })
+            .map(|piece| Segment {
+                tokens: encode(piece),
+                text: piece.clone(),
+                complete: true,
+                flushes: 0,
+            })
             .filter(|segment| !segment.tokens.is_empty())
             .collect();
         let total_tokens = segments.iter().map(|s| s.tokens.len()).sum();
@@ -58,7 +68,7 @@ impl Feed {
                 if self.last_len + tokens.len() > MAX_SEGMENT_TOKENS {
                     self.end_segment();
                 }
-                self.add(tokens, text::is_only_punctuation(piece.trim()));
+                self.add(tokens, piece);
             }
             if sentence.ends && self.last_len >= MIN_SEGMENT_TOKENS {
                 self.end_segment();
@@ -66,11 +76,12 @@ impl Feed {
         }
     }
 
-    fn add(&mut self, tokens: Vec<u32>, only_punctuation: bool) {
+    fn add(&mut self, tokens: Vec<u32>, text: &str) {
         self.total_tokens += tokens.len();
         self.last_len += tokens.len();
         self.withheld.extend(tokens);
-        self.last_speakable |= !only_punctuation;
+        self.withheld_text += text;
+        self.last_speakable |= !text::is_only_punctuation(text.trim());
         if !self.last_speakable {
             return;
         }
@@ -79,6 +90,7 @@ impl Feed {
         }
         if let Some(segment) = self.segments.back_mut() {
             segment.tokens.append(&mut self.withheld);
+            segment.text += &std::mem::take(&mut self.withheld_text);
         }
     }
 
@@ -88,8 +100,19 @@ impl Feed {
             segment.complete = true;
         }
         self.withheld.clear();
+        self.withheld_text.clear();
         self.last_len = 0;
         self.last_speakable = false;
+    }
+
+    /// Ends the segment in progress, and has its end answer a flush. False where nothing is left to
+    /// speak before the flush, so that it can be answered at once.
+    pub fn flush(&mut self) -> bool {
+        self.end_segment();
+        self.segments.back_mut().is_some_and(|segment| {
+            segment.flushes += 1;
+            true
+        })
     }
 
     /// No more text will come.
@@ -233,6 +256,26 @@ mod tests {
             assert!(segments.iter().all(|s| s.chars().count() <= MAX_SEGMENT_TOKENS));
             assert_eq!(segments.concat(), text);
         }
+    }
+
+    #[test]
+    fn flushes_are_answered_by_the_segment_before_them() {
+        let mut feed = Feed::default();
+        assert!(!feed.flush());
+        feed.append("Hello there", encode);
+        assert!(feed.flush() && feed.flush());
+        feed.append(" and more", encode);
+        let flushes: Vec<usize> = feed.segments.iter().map(|s| s.flushes).collect();
+        assert_eq!(flushes, [2, 0]);
+    }
+
+    #[test]
+    fn segments_keep_their_text() {
+        let mut feed = Feed::default();
+        for word in ["(", "One", " and", " two."] {
+            feed.append(word, encode);
+        }
+        assert_eq!(feed.front_mut().map(|s| s.text.clone()).as_deref(), Some("(One and two."));
     }
 
     #[test]

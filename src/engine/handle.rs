@@ -40,6 +40,8 @@ pub struct SpeakRequest {
     /// Equal seeds give equal speech tokens.
     pub seed: Option<u64>,
     pub sampling: SamplingOptions,
+    /// Whether [`AudioEvent::Words`] tell when each word is spoken.
+    pub timestamps: bool,
 }
 
 /// Text of a stream.
@@ -47,14 +49,15 @@ pub struct SpeakRequest {
 pub enum TextEvent {
     /// More text, cut anywhere between characters.
     Append(String),
-    /// Speak what has come so far without waiting for more.
+    /// Speak what has come so far without waiting for more, and answer with
+    /// [`AudioEvent::Flushed`] when it is spoken.
     Flush,
     /// No more text follows.
     Finish,
 }
 
-/// What a session reports, in this order: `Started`, any number of `Audio`, then one of `Done` or
-/// `Failed`.
+/// What a session reports, in this order: `Started`, any number of `Audio` with `Words` and
+/// `Flushed` between, then one of `Done` or `Failed`.
 #[derive(Debug, Clone)]
 pub enum AudioEvent {
     /// The session left the queue and has its voice.
@@ -64,8 +67,30 @@ pub enum AudioEvent {
     },
     /// Mono samples in `[-1, 1]` at [`EngineStatus::sample_rate`].
     Audio(Vec<f32>),
+    /// When words are spoken, for sessions with [`SpeakRequest::timestamps`]. First as an estimate,
+    /// before the audio they are expected in; then, `settled`, all words of a segment once all of
+    /// its sound is known, before its last audio.
+    Words {
+        words: Vec<WordTime>,
+        settled: bool,
+    },
+    /// All text before a [`TextEvent::Flush`] is spoken.
+    Flushed,
     Done(Summary),
     Failed(EngineError),
+}
+
+/// When a word is spoken.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WordTime {
+    /// As the client wrote it, without punctuation around it.
+    pub text: String,
+    /// Seconds of the session's audio.
+    pub start: f64,
+    pub end: f64,
+    /// Its place in all of the session's text, in characters, the end exclusive.
+    pub from: usize,
+    pub to: usize,
 }
 
 /// What a finished session did.

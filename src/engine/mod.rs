@@ -13,12 +13,13 @@ mod session;
 mod silent;
 mod thread;
 mod voices;
+mod words;
 
 pub use crate::model::cosyvoice2::SamplingOptions;
 pub use error::EngineError;
 pub use handle::{
     AudioEvent, EngineHandle, EngineStatus, Session, SpeakRequest, Summary, TextEvent, TextInput,
-    VoiceSource,
+    VoiceSource, WordTime,
 };
 pub use silent::{OnTick, Tick, start_silent, start_silent_observed};
 pub use thread::{EngineSettings, start};

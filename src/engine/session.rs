@@ -7,6 +7,7 @@ use super::playback::Playback;
 use super::schedule::{Need, Urgency};
 use super::thread::{EngineSettings, remaining};
 use super::voices::{DEFAULT_VOICE, Found, VoiceKey};
+use super::words::WordTimes;
 use super::{AudioEvent, EngineError, SpeakRequest, Summary, TextEvent, TextInput, VoiceSource};
 use crate::model::cosyvoice2::{
     CosyVoice2, Generation, GenerationOptions, Next, SamplingOptions, Slots, Voice, WaveShape,
@@ -70,6 +71,8 @@ pub(super) struct SessionState {
     last_text: Instant,
     voice: SessionVoice,
     feed: Feed,
+    /// None where nobody asked for them.
+    words: Option<WordTimes>,
     generation: Option<Generation>,
     playback: Playback,
     /// Time of the device that the hop in progress has cost so far, shared steps in shares.
@@ -103,6 +106,7 @@ impl SessionState {
             speed: 1.0,
             seed: Some(0),
             sampling: SamplingOptions::default(),
+            timestamps: false,
         };
         (Self::bare(request, text, events), receiver)
     }
@@ -116,6 +120,7 @@ impl SessionState {
         let now = Instant::now();
         Self {
             text_open: matches!(request.text, TextInput::Stream),
+            words: request.timestamps.then(WordTimes::new),
             request,
             started: now,
             queued: Duration::ZERO,
@@ -171,6 +176,10 @@ impl SessionState {
         self.voice = SessionVoice::Ready(voice);
         if let TextInput::Whole(text) = &self.request.text {
             self.feed = Feed::whole(text, |piece| model.tokenizer().encode(piece));
+            if let Some(words) = &mut self.words {
+                words.push(text);
+                words.close();
+            }
             self.summary.text_tokens = self.feed.total_tokens;
             if self.feed.is_exhausted() {
                 let reason = "the text holds nothing that can be spoken".into();
@@ -272,6 +281,9 @@ impl SessionState {
             let generation = match &mut self.generation {
                 Some(generation) => generation,
                 none => {
+                    if let Some(words) = &mut self.words {
+                        words.begin(self.summary.audio_seconds);
+                    }
                     let options = GenerationOptions {
                         seed: self.request.seed.unwrap_or_else(rand::random),
                         streaming: self.request.streaming,
@@ -293,6 +305,10 @@ impl SessionState {
             if !segment.tokens.is_empty() {
                 generation.push_text(&std::mem::take(&mut segment.tokens)).map_err(failed)?;
             }
+            let text = std::mem::take(&mut segment.text);
+            if let Some(words) = &mut self.words {
+                words.spoken(&text, segment.complete);
+            }
             if segment.complete {
                 generation.finish_text();
             }
@@ -302,7 +318,11 @@ impl SessionState {
                     if let Some(generation) = self.generation.take() {
                         generation.end(context.slots);
                     }
+                    let flushes = segment.flushes;
                     self.feed.pop();
+                    self.settle_words();
+                    self.outbox.extend(std::iter::repeat_n(AudioEvent::Flushed, flushes));
+                    self.send_pending();
                 }
                 Next::Text => {
                     self.playback.starve();
@@ -357,7 +377,8 @@ impl SessionState {
     /// Moves arrived text into the feed; speaks what is held when the stream has paused.
     fn take_text(&mut self, context: &Context) -> Result<(), EngineError> {
         let encode = |text: &str| context.model.tokenizer().encode(text);
-        while self.text_open {
+        // What is answered at once must not pile up before a client that does not read.
+        while self.text_open && self.outbox.is_empty() {
             let event = match self.inbox.pop_front() {
                 Some(event) => event,
                 None => match self.text.try_recv() {
@@ -368,10 +389,21 @@ impl SessionState {
             };
             self.last_text = Instant::now();
             match event {
-                TextEvent::Append(text) => self.feed.append(&self.stream.push(&text), encode),
-                TextEvent::Flush => self.flush(encode),
+                TextEvent::Append(text) => {
+                    if let Some(words) = &mut self.words {
+                        words.push(&text);
+                    }
+                    self.feed.append(&self.stream.push(&text), encode);
+                }
+                TextEvent::Flush => {
+                    self.release(encode);
+                    if !self.feed.flush() {
+                        self.outbox.push_back(AudioEvent::Flushed);
+                        self.send_pending();
+                    }
+                }
                 TextEvent::Finish => {
-                    self.feed.append(&self.stream.flush(), encode);
+                    self.release(encode);
                     self.feed.close();
                     self.text_open = false;
                 }
@@ -379,15 +411,27 @@ impl SessionState {
         }
         let idle = Duration::from_millis(context.settings.engine.text_idle_ms);
         if self.text_open && self.holds_text() && remaining(self.last_text, idle).is_zero() {
-            self.flush(encode);
+            self.release(encode);
+            self.feed.end_segment();
         }
         self.summary.text_tokens = self.feed.total_tokens;
         Ok(())
     }
 
-    fn flush(&mut self, encode: impl Fn(&str) -> Vec<u32>) {
+    /// Lets all text go that was held because it might change.
+    fn release(&mut self, encode: impl Fn(&str) -> Vec<u32>) {
+        if let Some(words) = &mut self.words {
+            words.close();
+        }
         self.feed.append(&self.stream.flush(), encode);
-        self.feed.end_segment();
+    }
+
+    /// Tells the times of a segment's words, all of whose sound was heard.
+    fn settle_words(&mut self) {
+        let words = self.words.as_mut().map(WordTimes::settle).unwrap_or_default();
+        if !words.is_empty() {
+            self.outbox.push_back(AudioEvent::Words { words, settled: true });
+        }
     }
 
     /// Text that only a pause, more text or the end will bring to speech.
@@ -421,6 +465,14 @@ impl SessionState {
         if self.playback.sent(seconds, Instant::now()) && self.request.streaming {
             self.summary.underruns += 1;
             metrics::underrun();
+        }
+        if let Some(words) = &mut self.words {
+            let expected = words.heard(&samples, rate);
+            if self.generation.as_ref().is_some_and(|g| g.next() == Next::Done) {
+                self.settle_words();
+            } else if !expected.is_empty() {
+                self.outbox.push_back(AudioEvent::Words { words: expected, settled: false });
+            }
         }
         self.outbox.push_back(AudioEvent::Audio(samples));
         self.send_pending();

@@ -1,9 +1,13 @@
 //! An engine that emits silence on a clock, to measure and test the server alone.
 
 use super::handle::{Shared, Submission};
-use super::{AudioEvent, DEFAULT_VOICE, EngineHandle, Prompt, Summary, TextEvent, TextInput};
+use super::{
+    AudioEvent, DEFAULT_VOICE, EngineHandle, Prompt, Summary, TextEvent, TextInput, WordTime,
+};
 use crate::audio::Clip;
 use crate::config::EngineConfig;
+use crate::text::{Word, WordSplitter};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -68,14 +72,34 @@ async fn hush(mut submission: Submission, on_tick: &OnTick) {
         TextInput::Whole(text) => text.chars().count(),
         TextInput::Stream => 0,
     };
+    let mut words = Words { wanted: submission.request.timestamps, ..Words::default() };
+    if let TextInput::Whole(text) = &submission.request.text {
+        words.push(text);
+        words.close();
+    }
     let mut open = matches!(submission.request.text, TextInput::Stream);
     let mut due = Instant::now();
+    let mut played = 0;
     while pending > 0 || open {
         if pending == 0 {
-            match submission.text.recv().await {
-                Some(TextEvent::Append(text)) => pending += text.chars().count(),
-                Some(TextEvent::Flush) => {}
-                Some(TextEvent::Finish) | None => open = false,
+            let flushed = match submission.text.recv().await {
+                Some(TextEvent::Append(text)) => {
+                    pending += text.chars().count();
+                    words.push(&text);
+                    continue;
+                }
+                Some(TextEvent::Flush) => true,
+                Some(TextEvent::Finish) | None => {
+                    open = false;
+                    false
+                }
+            };
+            words.close();
+            if let Some(event) = words.settled(played) {
+                let _ = submission.events.send(event).await;
+            }
+            if flushed {
+                let _ = submission.events.send(AudioEvent::Flushed).await;
             }
             continue;
         }
@@ -89,10 +113,60 @@ async fn hush(mut submission: Submission, on_tick: &OnTick) {
         summary.audio_seconds += HOP.as_secs_f64();
         let samples = vec![0.0; SAMPLE_RATE as usize / 50];
         on_tick(Tick { id: &submission.request.id, due, sent: Instant::now() });
-        if submission.events.send(AudioEvent::Audio(samples)).await.is_err() {
-            return;
+        played += 1;
+        let told = [words.expected(played), words.settled(played)];
+        for event in told.into_iter().flatten().chain([AudioEvent::Audio(samples)]) {
+            if submission.events.send(event).await.is_err() {
+                return;
+            }
         }
     }
     summary.elapsed = start.elapsed();
     let _ = submission.events.send(AudioEvent::Done(summary)).await;
+}
+
+/// The words of one session, of which the clock says exactly when they are spoken.
+#[derive(Default)]
+struct Words {
+    wanted: bool,
+    splitter: WordSplitter,
+    /// Those that are still to be told, first to be spoken first.
+    complete: VecDeque<Word>,
+    /// How many of them are announced.
+    announced: usize,
+}
+
+impl Words {
+    fn push(&mut self, text: &str) {
+        if self.wanted {
+            self.complete.extend(self.splitter.push(text));
+        }
+    }
+
+    fn close(&mut self) {
+        self.complete.extend(self.splitter.close());
+    }
+
+    /// The words that begin before so many characters are played, and were not announced.
+    fn expected(&mut self, played: usize) -> Option<AudioEvent> {
+        let begun = self.complete.iter().take_while(|word| word.from < played).count();
+        let new = self.complete.range(self.announced.min(begun)..begun);
+        let words: Vec<WordTime> = new.map(time).collect();
+        self.announced = self.announced.max(begun);
+        (!words.is_empty()).then_some(AudioEvent::Words { words, settled: false })
+    }
+
+    /// The words that end with so many characters.
+    fn settled(&mut self, played: usize) -> Option<AudioEvent> {
+        let ended = self.complete.iter().take_while(|word| word.to <= played).count();
+        let words: Vec<WordTime> = self.complete.drain(..ended).map(|word| time(&word)).collect();
+        self.announced = self.announced.saturating_sub(ended);
+        (!words.is_empty()).then_some(AudioEvent::Words { words, settled: true })
+    }
+}
+
+fn time(word: &Word) -> WordTime {
+    let at = |chars: usize| chars as f64 * HOP.as_secs_f64();
+    let (from, to) = (word.from, word.to);
+    WordTime { text: word.text.clone(), start: at(from), end: at(to), from, to }
 }

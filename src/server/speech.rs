@@ -4,7 +4,7 @@ use super::account::Account;
 use super::app::App;
 use super::error::ApiError;
 use super::format::Encoder;
-use crate::engine::{AudioEvent, Session, SpeakRequest, Summary, TextEvent, VoiceSource};
+use crate::engine::{AudioEvent, Session, SpeakRequest, Summary, TextEvent, VoiceSource, WordTime};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -25,6 +25,19 @@ pub enum Packet {
         bytes: Vec<u8>,
         summary: Summary,
     },
+}
+
+/// A packet, or what only some dialects tell their clients.
+#[derive(Debug)]
+pub enum News {
+    Packet(Packet),
+    /// When words are spoken: see [`AudioEvent::Words`].
+    Words {
+        words: Vec<WordTime>,
+        settled: bool,
+    },
+    /// All text before a flush is spoken.
+    Flushed,
 }
 
 /// An utterance under way. Dropping it cancels it.
@@ -94,6 +107,17 @@ impl Speech {
 
     /// The next packet. None after `Done` or an error. Nothing is lost when the future is dropped.
     pub async fn next(&mut self) -> Option<Result<Packet, ApiError>> {
+        loop {
+            match self.next_news().await? {
+                Ok(News::Packet(packet)) => return Some(Ok(packet)),
+                Ok(News::Words { .. } | News::Flushed) => {}
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+
+    /// Like [`Self::next`], with everything the engine tells.
+    pub async fn next_news(&mut self) -> Option<Result<News, ApiError>> {
         if self.account.is_over() {
             return None;
         }
@@ -127,9 +151,13 @@ impl Speech {
                 self.account.done(&summary);
                 Ok(Packet::Done { bytes: self.encoder.finish(), summary })
             }
+            Some(AudioEvent::Words { words, settled }) => {
+                return Some(Ok(News::Words { words, settled }));
+            }
+            Some(AudioEvent::Flushed) => return Some(Ok(News::Flushed)),
             Some(AudioEvent::Failed(error)) => Err(error.into()),
             None => Err(ApiError::Processing("the engine dropped the session".into())),
         };
-        Some(self.account.note(packet))
+        Some(self.account.note(packet.map(News::Packet)))
     }
 }

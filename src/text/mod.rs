@@ -9,6 +9,7 @@ mod numbers;
 mod prepare;
 mod split;
 mod stream;
+mod words;
 
 pub use chars::{contains_chinese, is_only_punctuation};
 pub use normalize::{chinese_rules, normalize};
@@ -16,3 +17,4 @@ pub use numbers::spell_out_numbers;
 pub use prepare::prepare;
 pub use split::{Language, split_paragraph};
 pub use stream::TextStream;
+pub use words::{Word, WordSplitter, letters, spoken_letters};

@@ -72,6 +72,7 @@ pub async fn speak(engine: &EngineHandle, job: Job) -> Result<Outcome, Failure> 
         speed: 1.0,
         seed: Some(job.seed),
         sampling: Default::default(),
+        timestamps: false,
     });
     let Session { text, mut events } = match session {
         Ok(session) => session,
@@ -95,6 +96,7 @@ pub async fn speak(engine: &EngineHandle, job: Job) -> Result<Outcome, Failure> 
                 Some(AudioEvent::Audio(samples)) => {
                     heard.packets.push(Arrival { at, audio: samples.len() as f64 / rate });
                 }
+                Some(AudioEvent::Words { .. } | AudioEvent::Flushed) => {}
                 Some(AudioEvent::Done(_)) => {
                     heard.ended = at;
                     return Ok(Outcome::Spoken(heard));

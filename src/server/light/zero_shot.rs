@@ -125,6 +125,7 @@ impl Asked {
             speed: self.speed,
             seed: self.seed,
             sampling: Default::default(),
+            timestamps: false,
         };
         let (speech, _) = Speech::begin(app, account, request, self.encoder, self.since)?;
         let body = if self.stream {

@@ -246,6 +246,7 @@ impl Actor {
             speed: 1.0,
             seed: init.seed,
             sampling: Default::default(),
+            timestamps: false,
         };
         let encoder = Encoder::new(model_rate, rate)?;
         let (speech, text) = Speech::begin(&self.app, account, request, encoder, since)?;
