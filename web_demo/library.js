@@ -1,6 +1,6 @@
 // The "Voices" panel: the list, and making a new voice from the microphone or a file.
 
-import { t } from "./i18n.js";
+import { language, t } from "./i18n.js";
 import { clipPlayer, openAudio, RATE } from "./player.js";
 import { canRecord, checked, decodeFile, LONGEST, Recorder, speechSpan } from "./recorder.js";
 import { drawWave } from "./visuals.js";
@@ -19,7 +19,6 @@ let preview = null;
 
 /** `use(voice)` chooses a voice for speaking; `quiet()` stops whatever sounds. */
 export function setUp({ use, quiet }) {
-  at("to-read").textContent = TO_READ;
   voices.onChange(() => showList(use));
   at("record").addEventListener("click", () => (recorder ? stopRecording() : startRecording(quiet)));
   at("take-file").addEventListener("change", fromFile);
@@ -49,7 +48,10 @@ function say(words, bad = false) {
   at("take-status").dataset.bad = bad;
 }
 
+/** The list, and what else of the panel depends on the language. */
 export function showList(use) {
+  at("to-read").textContent = t(TO_READ);
+  at("to-read").lang = language();
   const rows = voices.list().map((voice) => {
     const row = at("voice-row").content.cloneNode(true);
     row.querySelector(".voice-name").textContent = voices.title(voice);
@@ -115,7 +117,7 @@ async function stopRecording() {
   const sound = await made.stop();
   resetButton();
   if (sound.samples.length === 0) return say(t("Nothing was recorded."), true);
-  if (!at("take-text").value.trim()) at("take-text").value = TO_READ;
+  if (!at("take-text").value.trim()) at("take-text").value = t(TO_READ);
   open(sound);
 }
 

@@ -26,28 +26,29 @@ export function title(voice) {
   return voice.where === "browser" ? t("{name} (this browser)", { name: voice.name }) : voice.name;
 }
 
-/** The names in an answer, whichever of the usual shapes it has. */
-function namesIn(body) {
-  const rows = Array.isArray(body) ? body : (body.voices ?? body.data ?? []);
-  return rows.map((row) => (typeof row === "string" ? row : (row.name ?? row.id ?? row.voice_id)))
-    .filter((name) => typeof name === "string");
+/** The voices in an answer: `{data: [{name, bundled}]}`, or names alone. */
+function voicesIn(body) {
+  const rows = body.data ?? body.voices ?? [];
+  return rows.map((row) => (typeof row === "string" ? { name: row } : row))
+    .filter(({ name }) => typeof name === "string" && name !== BUILT_IN.name)
+    .map(({ name, bundled }) => ({ id: `server:${name}`, name, where: "server", fixed: Boolean(bundled) }));
 }
 
 async function onServer() {
   try {
     const answer = await ask("/v1/audio/voices");
     shared = answer.ok;
-    return answer.ok ? namesIn(await answer.json()) : [];
+    return answer.ok ? voicesIn(await answer.json()) : [];
   } catch {
     return [];
   }
 }
 
 export async function refresh() {
-  const [names, kept] = await Promise.all([onServer(), store.all().catch(() => [])]);
+  const [known, kept] = await Promise.all([onServer(), store.all().catch(() => [])]);
   voices = [
     BUILT_IN,
-    ...names.filter((name) => name !== "default").map((name) => ({ id: `server:${name}`, name, where: "server" })),
+    ...known,
     ...kept.map((voice) => ({ id: `browser:${voice.name}`, where: "browser", ...voice })),
   ];
   for (const listener of listeners) listener(voices);

@@ -29,6 +29,7 @@ export const ZH = {
   "Recent": "最近",
   "A new voice": "新建声音",
   "Read this aloud in a quiet room, or choose a recording:": "请在安静的地方朗读这句话，或选择一段录音：",
+  "The old man walked slowly across the bridge, and the evening light was warm on the water.": "老人慢慢地走过那座桥，傍晚的阳光温暖地照在水面上。",
   "Record": "录音",
   "Choose a file": "选择文件",
   "Loudness": "音量",
