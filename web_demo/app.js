@@ -274,7 +274,8 @@ async function watchServer() {
   else await voices.refresh();
 }
 
-at("key").addEventListener("change", () => {
+at("key-row").addEventListener("submit", (event) => {
+  event.preventDefault();
   setKey(at("key").value);
   watchServer();
 });
