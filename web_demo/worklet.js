@@ -1,16 +1,18 @@
-// Plays samples as they come. One processor per utterance; it ends itself when all is played.
+// The audio thread: one processor plays an utterance as it comes, one listens to the microphone.
 //
-// In:  {samples: Int16Array}   more sound
-//      {textSent: true}        from now on, running dry is a gap (before, it waits for typing)
-//      {ended: true}           no more sound follows
-//      {stopped: true}         fall silent at once
-// Out: {played, gaps, drained} about ten times a second, and once more at the end
-//      {full: true}            samples were dropped: more than the buffer may hold
+// Player   in:  {samples: Int16Array}   more sound
+//               {textSent: true}        from now on, running dry is a gap (before, it waits for text)
+//               {ended: true}           no more sound follows
+//               {stopped: true}         fall silent at once
+//          out: {played, gaps, drained} some twenty times a second, and once more at the end
+//               {full: true}            samples were dropped: more than the buffer may hold
+// Listener out: Float32Array            what was heard, about fifty times a second
 
 const FIRST_CAPACITY = 10 * sampleRate;
-/** Seven thousand characters of speech; the text box holds five. */
-const MAX_CAPACITY = 600 * sampleRate;
-const QUANTA_PER_REPORT = 20;
+/** More than the longest text the page takes. */
+const MAX_CAPACITY = 900 * sampleRate;
+const QUANTA_PER_REPORT = 9;
+const QUANTA_PER_PIECE = 7;
 
 class Player extends AudioWorkletProcessor {
   constructor() {
@@ -94,4 +96,26 @@ class Player extends AudioWorkletProcessor {
   }
 }
 
+class Listener extends AudioWorkletProcessor {
+  constructor() {
+    super();
+    this.piece = [];
+    this.stopped = false;
+    this.port.onmessage = () => (this.stopped = true);
+  }
+
+  process(inputs) {
+    const heard = inputs[0][0];
+    if (heard) this.piece.push(heard.slice());
+    if (this.piece.length >= QUANTA_PER_PIECE) {
+      const whole = new Float32Array(this.piece.length * heard.length);
+      this.piece.forEach((part, i) => whole.set(part, i * part.length));
+      this.port.postMessage(whole, [whole.buffer]);
+      this.piece = [];
+    }
+    return !this.stopped;
+  }
+}
+
 registerProcessor("player", Player);
+registerProcessor("listener", Listener);
