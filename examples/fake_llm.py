@@ -84,12 +84,16 @@ class Model(BaseHTTPRequestHandler):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="A language model to try things with.")
-    parser.add_argument("--port", type=int, default=8090, help="0: the system chooses [%(default)s]")
+    parser.add_argument(
+        "--port", type=int, default=8090, help="0: the system chooses [%(default)s]"
+    )
     parser.add_argument("--rate", type=float, default=30.0, help="tokens per second [%(default)s]")
     args = parser.parse_args()
     Model.rate = args.rate
     server = ThreadingHTTPServer(("127.0.0.1", args.port), Model)
-    print(f"listening on http://127.0.0.1:{server.server_address[1]}/v1/chat/completions", flush=True)
+    print(
+        f"listening on http://127.0.0.1:{server.server_address[1]}/v1/chat/completions", flush=True
+    )
     try:
         server.serve_forever()
     except KeyboardInterrupt:

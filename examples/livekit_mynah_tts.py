@@ -33,7 +33,7 @@ SAMPLE_RATE = 24000
 
 
 class MynahTTS(tts.TTS):
-    """Speaks in a registered `voice`, or in that of `reference_audio`, in which `prompt_text` is said."""
+    """Speaks in a registered `voice`, or as in `reference_audio`, where `prompt_text` is said."""
 
     def __init__(
         self,
@@ -144,7 +144,9 @@ class TextStream(tts.SynthesizeStream):
                 yield text
 
         with framework_errors():
-            async with speaker.client.bistream(sample_rate=SAMPLE_RATE, **speaker.speaker) as stream:
+            async with speaker.client.bistream(
+                sample_rate=SAMPLE_RATE, **speaker.speaker
+            ) as stream:
                 stream.feed(all_texts())
                 async for chunk in stream:
                     output_emitter.push(chunk)

@@ -36,7 +36,7 @@ from pipecat.services.tts_service import TextAggregationMode, TTSService
 
 
 class MynahTTSService(TTSService):
-    """Speaks in a registered `voice`, or in that of `reference_audio`, in which `prompt_text` is said."""
+    """Speaks in a registered `voice`, or as in `reference_audio`, where `prompt_text` is said."""
 
     def __init__(
         self,
@@ -73,7 +73,9 @@ class MynahTTSService(TTSService):
         try:
             stream = self._streams.get(context_id)
             if stream is None:
-                stream = await self._client.bistream(**self._speaker(), sample_rate=self.sample_rate)
+                stream = await self._client.bistream(
+                    **self._speaker(), sample_rate=self.sample_rate
+                )
                 self._streams[context_id] = stream
                 reader = self._read(context_id, stream)
                 self._readers[context_id] = self.create_task(reader)

@@ -1,5 +1,6 @@
 // The client against a real server.
 import assert from "node:assert/strict";
+import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { after, before, describe, it } from "node:test";
 import * as lib from "@light-tts/client";
@@ -195,21 +196,44 @@ describe("a client", { skip }, () => {
   });
 });
 
-describe("a client that is limited", { skip }, () => {
+describe("a client that is turned away", () => {
   it("waits for as long as it is told", async () => {
-    const server = await serve("--rate-limit", "1/second", "--rate-limit-loopback");
+    // A stand-in for a server that is busy twice: the real one cannot be told when to be.
+    const asked = [];
+    const busy = createServer((_, response) => {
+      asked.push(Date.now());
+      const refused = asked.length < 3;
+      response.writeHead(refused ? 503 : 200, { "retry-after": "1" });
+      response.end(refused ? '{"error_code":"OVERLOADED"}' : '{"tts_models":["one"]}');
+    });
+    await new Promise((done) => busy.listen(0, "127.0.0.1", done));
     try {
-      const patient = new lib.LightTTSClient({ baseUrl: server.url, maxRetries: 3 });
-      await patient.waitUntilReady();
-      const begun = Date.now();
-      for (let i = 0; i < 3; i += 1) await patient.synthesize({ text: "Hi.", voice: "default" });
-      assert.ok(Date.now() - begun > 1000);
-      const eager = new lib.LightTTSClient({ baseUrl: server.url, maxRetries: 0 });
-      const many = async () => {
-        for (let i = 0; i < 5; i += 1) await eager.synthesize({ text: "Hi.", voice: "default" });
-      };
-      const error = await many().then(assert.fail, (error) => error);
-      assert.ok(error instanceof lib.RateLimitedError && error.retryable && error.retryAfter >= 1);
+      const baseUrl = `http://127.0.0.1:${busy.address().port}`;
+      assert.deepEqual(await new lib.LightTTSClient({ baseUrl }).models(), ["one"]);
+      assert.ok(asked.length === 3 && asked[2] - asked[0] >= 1990);
+      asked.length = 0;
+      for (const hasty of [{ maxRetries: 0 }, { maxRetryWait: 500 }]) {
+        const client = new lib.LightTTSClient({ baseUrl, ...hasty });
+        const error = await client.models().then(assert.fail, (error) => error);
+        assert.ok(error instanceof lib.ServiceUnavailableError && error.retryable, String(error));
+        assert.equal(error.retryAfter, 1);
+      }
+      assert.equal(asked.length, 2);
+    } finally {
+      busy.closeAllConnections();
+      busy.close();
+    }
+  });
+
+  it("is told how long to wait", { skip }, async () => {
+    const server = await serve("--rate-limit", "1/minute", "--rate-limit-loopback");
+    try {
+      const client = new lib.LightTTSClient({ baseUrl: server.url, maxRetries: 0 });
+      await client.waitUntilReady();
+      await client.synthesize({ text: "Hi.", voice: "default" });
+      const again = client.synthesize({ text: "Hi.", voice: "default" });
+      const error = await again.then(assert.fail, (error) => error);
+      assert.ok(error instanceof lib.RateLimitedError && error.retryAfter >= 1, String(error));
     } finally {
       await server.stop();
     }

@@ -157,7 +157,7 @@ class AsyncBistream:
         answer = json.loads(message)
         if "event" not in answer:
             await self.close()
-            raise _errors.from_frame(answer, self._socket.close_code)
+            raise _errors.from_frame(answer, self._socket.protocol.close_code)
         if answer["event"] == "audio_start":
             self.sample_rate = int(answer.get("sample_rate") or self.sample_rate)
         if self._on_event is not None:
