@@ -34,5 +34,7 @@ mod upload;
 mod workflow;
 
 pub use dialect::{Dialect, Dialects};
+#[doc(hidden)]
+pub use light::hostile::{form as fuzz_form, frames as fuzz_frames};
 pub use listen::{ListenError, Listener, bind};
 pub use run::{check, run, run_all};

@@ -3,6 +3,7 @@
 mod bistream;
 mod fields;
 mod form;
+pub mod hostile;
 mod zero_shot;
 
 use super::app::App;

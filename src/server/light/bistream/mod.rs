@@ -5,6 +5,8 @@ mod connection;
 mod events;
 mod protocol;
 
+pub use protocol::{Limits, Protocol};
+
 use crate::server::account::Account;
 use crate::server::app::App;
 use crate::server::client::Peer;
