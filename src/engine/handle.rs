@@ -1,6 +1,6 @@
 //! What callers hold: the way into the engine, and one session's two ends.
 
-use super::{EngineError, Registry};
+use super::{EngineError, Prompt, Registry};
 use crate::audio::Clip;
 use crate::model::cosyvoice2::SamplingOptions;
 use std::sync::Arc;
@@ -237,6 +237,15 @@ impl EngineHandle {
             sample_rate: shared.sample_rate,
             voices: shared.registry.names(),
         }
+    }
+
+    /// The recording and transcript of a registered voice. Reads a stored one from disk.
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownVoice`], and [`EngineError::Failed`] for a stored voice that cannot be
+    /// read.
+    pub fn prompt(&self, voice: &str) -> Result<Prompt, EngineError> {
+        self.shared.registry.prompt(voice)
     }
 
     /// Refuses new sessions from now on; those that run go on to their end.

@@ -3,6 +3,7 @@
 use super::auth::Principal;
 use super::client::{self, Peer};
 use super::error::{ApiError, RETRY};
+use super::index::OpusQueue;
 use super::lifecycle::Lifecycle;
 use super::rate::Limiter;
 use super::settings::Settings;
@@ -30,6 +31,8 @@ pub struct App {
     /// Prompts that are decoded at a time, each on a thread.
     pub decoders: Arc<Semaphore>,
     pub metrics: PrometheusHandle,
+    /// The line of `/synthesize_stream_opus`, which serves one request at a time.
+    pub opus_queue: Arc<OpusQueue>,
     websockets: Arc<Semaphore>,
 }
 
@@ -43,6 +46,7 @@ impl App {
             uploads: Budget::new(settings.max_file_size.saturating_mul(UPLOADS)),
             decoders: Arc::new(Semaphore::new(cores)),
             metrics,
+            opus_queue: Arc::new(OpusQueue::new(settings.queue)),
             websockets: Arc::new(Semaphore::new(
                 settings.max_connections.min(Semaphore::MAX_PERMITS),
             )),

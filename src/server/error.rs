@@ -15,6 +15,9 @@ pub enum ApiError {
     /// A well-formed number outside its range.
     #[error("{0}")]
     OutOfRange(String),
+    /// A value of another type than its field has.
+    #[error("{0}")]
+    WrongType(String),
     /// WebSocket frames in an order that means nothing.
     #[error("{0}")]
     WrongOrder(String),
@@ -81,6 +84,9 @@ impl ApiError {
             }
             Self::OutOfRange(_) => {
                 row(S::UNPROCESSABLE_ENTITY, "VALIDATION_FAILED", "Value out of range", 1007)
+            }
+            Self::WrongType(_) => {
+                row(S::UNPROCESSABLE_ENTITY, "VALIDATION_FAILED", "Value of a wrong type", 1007)
             }
             Self::PromptTooLong(_) => {
                 row(S::UNPROCESSABLE_ENTITY, "VALIDATION_FAILED", "Prompt audio too long", 1008)
@@ -228,6 +234,7 @@ mod tests {
             (ApiError::PayloadTooLarge { limit: 9 }, 413, "PAYLOAD_TOO_LARGE", 1009),
             (ApiError::TextTooLong { limit: 9 }, 422, "TEXT_TOO_LONG", 1008),
             (ApiError::OutOfRange(text()), 422, "VALIDATION_FAILED", 1007),
+            (ApiError::WrongType(text()), 422, "VALIDATION_FAILED", 1007),
             (ApiError::PromptTooLong(text()), 422, "VALIDATION_FAILED", 1008),
             (ApiError::RateLimited { retry_after: RETRY }, 429, "RATE_LIMITED", 1008),
             (ApiError::Processing(text()), 500, "PROCESSING_ERROR", 1011),

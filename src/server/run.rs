@@ -136,7 +136,8 @@ async fn drain(app: &App, sockets: &Semaphore) {
 
 /// What one listener answers.
 fn router(app: Arc<App>, dialects: Dialects) -> Router {
-    let common = Router::new().merge(health::router()).merge(demo::router());
+    let served: Vec<_> = dialects.iter().collect();
+    let common = Router::new().merge(health::router(&served)).merge(demo::router());
     let router = dialects.iter().fold(common, |router, dialect| {
         router.merge(match dialect {
             Dialect::Light => light::router(app.clone()),

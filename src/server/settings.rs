@@ -2,7 +2,7 @@
 
 use super::auth::Keyring;
 use super::{cors, listen, rate};
-use crate::config::{Config, ConfigError, seconds};
+use crate::config::{Config, ConfigError, ModelSettings, seconds};
 use governor::Quota;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -37,6 +37,10 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// None: the model's own.
     pub light_sample_rate: Option<u32>,
+    /// What the engine was asked to load.
+    pub model: ModelSettings,
+    /// Requests that may wait for something that serves one at a time.
+    pub queue: usize,
 }
 
 impl Settings {
@@ -72,6 +76,8 @@ impl Settings {
             queue_timeout: seconds("limits.queue_timeout", limits.queue_timeout, 0.0)?,
             drain_timeout: seconds("server.drain_timeout", config.server.drain_timeout, 0.0)?,
             light_sample_rate: config.light.sample_rate,
+            model: config.model.clone(),
+            queue: config.engine.queue,
         })
     }
 }

@@ -27,6 +27,14 @@ pub enum Packet {
     },
 }
 
+/// How the log names a voice.
+pub fn label(voice: &VoiceSource) -> String {
+    match voice {
+        VoiceSource::Named(name) => name.clone(),
+        VoiceSource::Prompt { audio, .. } => format!("prompt of {:.1} s", audio.seconds()),
+    }
+}
+
 /// An utterance under way. Dropping it cancels it.
 pub struct Speech {
     pub account: Account,
@@ -53,10 +61,7 @@ impl Speech {
         encoder: Encoder,
         since: Instant,
     ) -> Result<(Self, mpsc::Sender<TextEvent>), ApiError> {
-        let voice = match &request.voice {
-            VoiceSource::Named(name) => name.clone(),
-            VoiceSource::Prompt { audio, .. } => format!("prompt of {:.1} s", audio.seconds()),
-        };
+        let voice = label(&request.voice);
         let Session { text, events } =
             account.note(app.engine.speak(request).map_err(ApiError::from))?;
         account.submitted(&voice);
@@ -121,11 +126,14 @@ impl Speech {
             Some(AudioEvent::Audio(samples)) => {
                 let seconds = samples.len() as f64 / f64::from(self.model_rate.max(1));
                 self.account.audio(seconds, self.since);
-                Ok(Packet::Audio { bytes: self.encoder.push(&samples) })
+                self.encoder.push(&samples).map(|bytes| Packet::Audio { bytes })
             }
             Some(AudioEvent::Done(summary)) => {
-                self.account.done(&summary);
-                Ok(Packet::Done { bytes: self.encoder.finish(), summary })
+                let bytes = self.encoder.finish();
+                if bytes.is_ok() {
+                    self.account.done(&summary);
+                }
+                bytes.map(|bytes| Packet::Done { bytes, summary })
             }
             Some(AudioEvent::Failed(error)) => Err(error.into()),
             None => Err(ApiError::Processing("the engine dropped the session".into())),

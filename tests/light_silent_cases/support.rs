@@ -107,7 +107,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    async fn of(response: reqwest::Result<reqwest::Response>) -> Self {
+    pub async fn of(response: reqwest::Result<reqwest::Response>) -> Self {
         let response = response.expect("an answer");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Self { status, headers, body: response.bytes().await.expect("a body").into() }

@@ -141,6 +141,19 @@ impl Registry {
         self.stored.as_ref().is_some_and(stored) || self.bundled.contains_key(name)
     }
 
+    /// The recording and transcript of the voice that requests for this name speak with.
+    ///
+    /// # Errors
+    /// Those of [`resolve`](Self::resolve).
+    pub fn prompt(&self, name: &str) -> Result<Prompt, EngineError> {
+        if let Some(stored) = &self.stored
+            && let Some((name, _)) = stored.voice(name)
+        {
+            return stored.store.prompt(&name).map_err(|e| EngineError::Failed(e.to_string()));
+        }
+        self.bundled.get(name).cloned().ok_or_else(|| EngineError::UnknownVoice(name.into()))
+    }
+
     /// The voice a request asks for. Reads the recording of a stored voice that is new or has
     /// changed.
     ///

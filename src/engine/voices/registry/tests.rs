@@ -57,8 +57,11 @@ fn voices_come_and_go_while_the_registry_is_in_use() {
 fn a_stored_voice_takes_the_place_of_a_bundled_one() {
     let (_dir, store, registry) = registry();
     let before = key(&registry, DEFAULT_VOICE).expect("a voice");
+    let heard = || registry.prompt(DEFAULT_VOICE).expect("a prompt").text;
+    assert_eq!(heard(), DEFAULT_VOICE);
     add(&store, DEFAULT_VOICE, "Hello.");
     assert_ne!(key(&registry, DEFAULT_VOICE).expect("a voice"), before);
+    assert_eq!(heard(), "Hello.");
     assert_eq!(registry.names(), ["default", "rms"]);
 }
 
@@ -86,6 +89,7 @@ fn hostile_names_are_unknown_voices() {
     let names = ["../outside", "/etc", "", ".", "..", "anna/../../outside", "a\0b"];
     for name in names {
         assert!(matches!(key(&registry, name), Err(EngineError::UnknownVoice(_))), "{name:?}");
+        assert!(matches!(registry.prompt(name), Err(EngineError::UnknownVoice(_))), "{name:?}");
         assert!(!registry.contains(name));
     }
 }

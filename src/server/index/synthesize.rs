@@ -1,0 +1,144 @@
+//! Speech as a file, or as raw samples while it is spoken.
+
+use super::fields::Fields;
+use super::parameters::Parameters;
+use super::utterance::Utterance;
+use crate::server::account::Account;
+use crate::server::answer::{fill, pour};
+use crate::server::app::App;
+use crate::server::client::Peer;
+use crate::server::error::ApiError;
+use crate::server::format::{Container, Encoder, Format};
+use crate::server::request::RequestId;
+use crate::server::speech::Speech;
+use axum::Extension;
+use axum::extract::{Request, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use std::sync::Arc;
+use std::time::Instant;
+use tracing::Instrument;
+
+/// What `/test` says.
+const TEST: &str = "欢迎使用TTS服务";
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Endpoint {
+    /// A WAV file, with all parameters.
+    Whole,
+    /// A WAV file, with none.
+    Simple,
+    /// Raw samples as they are made.
+    Stream,
+    /// A fixed text in the first voice, to try whether all works.
+    Test,
+}
+
+/// Who asks, and what.
+type Asked = (Extension<RequestId>, Extension<Peer>, Request);
+
+/// `POST /synthesize`.
+pub async fn whole(
+    State(app): State<Arc<App>>,
+    id: Extension<RequestId>,
+    peer: Extension<Peer>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    Endpoint::Whole.answer(&app, (id, peer, request)).await
+}
+
+/// `POST /synthesize_simple`.
+pub async fn simple(
+    State(app): State<Arc<App>>,
+    id: Extension<RequestId>,
+    peer: Extension<Peer>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    Endpoint::Simple.answer(&app, (id, peer, request)).await
+}
+
+/// `POST /synthesize_stream`.
+pub async fn stream(
+    State(app): State<Arc<App>>,
+    id: Extension<RequestId>,
+    peer: Extension<Peer>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    Endpoint::Stream.answer(&app, (id, peer, request)).await
+}
+
+/// `GET /test`.
+pub async fn test(
+    State(app): State<Arc<App>>,
+    id: Extension<RequestId>,
+    peer: Extension<Peer>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    Endpoint::Test.answer(&app, (id, peer, request)).await
+}
+
+impl Endpoint {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Whole => "/synthesize",
+            Self::Simple => "/synthesize_simple",
+            Self::Stream => "/synthesize_stream",
+            Self::Test => "/test",
+        }
+    }
+
+    /// Reads a request, and speaks. What fails before the first audio has a status of its own.
+    async fn answer(self, app: &Arc<App>, asked: Asked) -> Result<Response, ApiError> {
+        let (Extension(id), Extension(peer), request) = asked;
+        let mut account = Account::open(app, id, self.path());
+        account.note(app.charge(peer, request.headers()))?;
+        let span = account.span.clone();
+        async {
+            let utterance = account.note(self.read(app, request).await)?;
+            account.characters(utterance.characters());
+            self.speak(app, account, utterance).await
+        }
+        .instrument(span)
+        .await
+    }
+
+    async fn read(self, app: &App, request: Request) -> Result<Utterance, ApiError> {
+        if self == Self::Test {
+            return Utterance::of(app, TEST.into(), 0, Parameters::default());
+        }
+        let fields = Fields::read(app, request).await?;
+        let parameters = match self {
+            Self::Simple => Parameters::default(),
+            _ => Parameters::read(&fields, self == Self::Whole)?,
+        };
+        Utterance::new(app, &fields, parameters)
+    }
+
+    async fn speak(
+        self,
+        app: &Arc<App>,
+        mut account: Account,
+        utterance: Utterance,
+    ) -> Result<Response, ApiError> {
+        let since = Instant::now();
+        let streaming = self == Self::Stream;
+        let rate = app.engine.status().sample_rate;
+        let (container, media_type, filename) = match streaming {
+            true => (Container::Pcm, "application/octet-stream", "synthesized_audio.pcm"),
+            false => (Container::Wav, "audio/wav", "synthesized_audio.wav"),
+        };
+        let encoder = account.note(Encoder::new(rate, Format::new(container, rate)))?;
+        let headers = [
+            (header::CONTENT_TYPE.as_str(), media_type.to_string()),
+            (header::CONTENT_DISPOSITION.as_str(), format!("attachment; filename={filename}")),
+            ("x-sample-rate", rate.to_string()),
+            ("x-bit-depth", "16".into()),
+            ("x-channels", "1".into()),
+        ];
+        let ignored = utterance.headers();
+        let request = utterance.request(&account.id.0, streaming);
+        let (speech, _) = Speech::begin(app, account, request, encoder, since)?;
+        let body = if streaming { pour(speech).await? } else { fill(speech).await? };
+        Ok((headers, ignored, body).into_response())
+    }
+}
