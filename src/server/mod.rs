@@ -21,6 +21,7 @@ mod lifecycle;
 mod light;
 mod listen;
 mod openai;
+mod openapi;
 mod prompt;
 mod rate;
 mod realtime;
