@@ -117,6 +117,11 @@ impl Keyring {
         Ok(Self { keys: keys.into_iter().map(Arc::new).collect(), metrics: config.metrics })
     }
 
+    /// Whether keys are needed at all.
+    pub fn is_locked(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
     /// Who asks, by the keys in these headers and this query.
     ///
     /// # Errors

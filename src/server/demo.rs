@@ -1,12 +1,13 @@
 //! The page to try it with, and what `/` says.
 
 use super::app::App;
-use super::index;
+use super::dialect::Dialects;
+use super::{index, openapi};
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -66,33 +67,25 @@ pub fn router() -> Router<Arc<App>> {
 }
 
 /// Browsers go to the page; programs read what there is.
-async fn root(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+#[utoipa::path(
+    get,
+    path = "/",
+    tag = "common",
+    operation_id = "root",
+    security(()),
+    responses((status = 200, description = "What the server is, and what it answers", body = Object))
+)]
+pub async fn root(
+    State(app): State<Arc<App>>,
+    Extension(dialects): Extension<Dialects>,
+    headers: HeaderMap,
+) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     if accept.is_some_and(|accept| accept.contains("text/html")) {
         return Redirect::to("/demo").into_response();
     }
     let mut about = index::about(&app);
-    about["endpoints"] = json!([
-        "POST /inference_zero_shot",
-        "WebSocket /inference_zero_shot_bistream",
-        "GET /query_tts_model",
-        "POST /synthesize",
-        "POST /synthesize_simple",
-        "POST /synthesize_stream",
-        "POST /synthesize_stream_opus",
-        "GET /opus_queue_status",
-        "GET /reference_audios",
-        "GET /download_reference_audio/{index}",
-        "GET /model_info",
-        "GET /test",
-        "GET /test_stream",
-        "GET /health",
-        "GET /healthz",
-        "GET /liveness",
-        "GET /readiness",
-        "GET /metrics",
-        "GET /demo",
-    ]);
+    about["endpoints"] = json!(openapi::endpoints(dialects));
     Json(about).into_response()
 }
 

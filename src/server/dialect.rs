@@ -21,7 +21,7 @@ pub enum Dialect {
 pub struct Dialects(u16);
 
 impl Dialects {
-    pub const ALL: Self = Self::of(&Dialect::EACH);
+    pub const ALL: Self = Self::of(&Dialect::ALL);
 
     pub const fn of(dialects: &[Dialect]) -> Self {
         let (mut bits, mut at) = (0, 0);
@@ -35,10 +35,10 @@ impl Dialects {
     /// # Errors
     /// What is wrong: a name that none has, or no name at all.
     pub fn by_names(names: &[String]) -> Result<Self, String> {
-        let known = || Dialect::EACH.map(Dialect::name).join(", ");
+        let known = || Dialect::ALL.map(Dialect::name).join(", ");
         let mut set = Self(0);
         for name in names {
-            let dialect = Dialect::EACH.into_iter().find(|dialect| dialect.name() == name);
+            let dialect = Dialect::ALL.into_iter().find(|dialect| dialect.name() == name);
             let dialect = dialect.ok_or_else(|| format!("`{name}` is none of {}", known()))?;
             set.0 |= 1 << dialect as u16;
         }
@@ -50,7 +50,7 @@ impl Dialects {
     }
 
     pub fn iter(self) -> impl Iterator<Item = Dialect> {
-        Dialect::EACH.into_iter().filter(move |dialect| self.contains(*dialect))
+        Dialect::ALL.into_iter().filter(move |dialect| self.contains(*dialect))
     }
 
     /// The one dialect of a listener that serves no other.
@@ -62,7 +62,7 @@ impl Dialects {
 
 impl Dialect {
     /// All that a listener can serve or leave out.
-    pub const EACH: [Self; 7] = [
+    pub const ALL: [Self; 7] = [
         Self::Light,
         Self::Index,
         Self::Index2,

@@ -2,6 +2,7 @@
 
 use super::app::App;
 use super::dialect::Dialect;
+use super::openapi::Problem;
 use crate::telemetry::metrics;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -11,6 +12,7 @@ use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
+use utoipa::{OpenApi, ToSchema};
 
 /// The routes of a listener that serves these dialects.
 pub fn router(dialects: &[Dialect]) -> Router<Arc<App>> {
@@ -23,7 +25,7 @@ pub fn router(dialects: &[Dialect]) -> Router<Arc<App>> {
     Router::new()
         .route("/health", get(health))
         .route("/healthz", get(healthz))
-        .route("/liveness", get(|| async { verdict(true) }))
+        .route("/liveness", get(liveness))
         .route("/readiness", get(readiness))
         .route("/metrics", get(prometheus))
 }
@@ -40,8 +42,54 @@ fn status(good: bool) -> StatusCode {
     if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
+/// What the server says of itself.
+#[derive(OpenApi)]
+#[openapi(
+    paths(body, healthz, liveness, readiness, prometheus, super::demo::root),
+    components(schemas(Problem)),
+    tags((name = "common", description = "How the server is"))
+)]
+struct Api;
+
+/// The part of the description that all listeners have.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    Api::openapi()
+}
+
+/// Of these, what the dialects of the listener document.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what `body` makes")]
+struct Health {
+    #[schema(example = "Ok")]
+    message: Option<String>,
+    #[schema(example = "healthy")]
+    status: Option<String>,
+    model_loaded: Option<bool>,
+    /// Seconds since 1970.
+    timestamp: Option<f64>,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what `verdict` makes")]
+struct Verdict {
+    /// `Ok` or `Error`.
+    #[schema(example = "Ok")]
+    message: String,
+}
+
 /// What `/health` says: the keys that each dialect documents, all of them where one listener
 /// serves several.
+#[utoipa::path(
+    get,
+    path = "/health",
+    tag = "common",
+    operation_id = "health",
+    security(()),
+    responses(
+        (status = 200, description = "The engine made progress or is idle", body = Health),
+        (status = 503, description = "It did not, or there is no model yet", body = Health),
+    )
+)]
 fn body(dialects: &[Dialect], facts: Facts, now: f64) -> Value {
     let Facts { good, loaded } = facts;
     let mut body = Map::new();
@@ -82,16 +130,60 @@ pub fn unix_seconds() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
+/// Whether the process answers.
+#[utoipa::path(
+    get,
+    path = "/liveness",
+    tag = "common",
+    operation_id = "liveness",
+    security(()),
+    responses((status = 200, description = "It does", body = Verdict))
+)]
+async fn liveness() -> impl IntoResponse {
+    verdict(true)
+}
+
 /// Whether the engine made progress or is idle.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    tag = "common",
+    operation_id = "healthz",
+    security(()),
+    responses(
+        (status = 200, description = "It is well", body = Verdict),
+        (status = 503, description = "It is not", body = Verdict),
+    )
+)]
 async fn healthz(State(app): State<Arc<App>>) -> impl IntoResponse {
     verdict(app.healthy())
 }
 
 /// Whether a new request would be taken.
+#[utoipa::path(
+    get,
+    path = "/readiness",
+    tag = "common",
+    operation_id = "readiness",
+    security(()),
+    responses(
+        (status = 200, description = "It would", body = Verdict),
+        (status = 503, description = "The model is loading, or the server drains", body = Verdict),
+    )
+)]
 async fn readiness(State(app): State<Arc<App>>) -> impl IntoResponse {
     verdict(app.open().is_ok())
 }
 
+/// What the process counts.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "common",
+    operation_id = "metrics",
+    security((), ("bearer" = [])),
+    responses((status = 200, description = "Prometheus text", content_type = "text/plain", body = String))
+)]
 async fn prometheus(State(app): State<Arc<App>>) -> impl IntoResponse {
     let status = app.engine.status();
     metrics::observe(status.active, status.queued, app.websockets());
@@ -115,11 +207,11 @@ mod tests {
         let all = json!({
             "message": "Ok", "status": "healthy", "model_loaded": true, "timestamp": 7.5
         });
-        assert_eq!(say(&Dialect::EACH, good), all);
+        assert_eq!(say(&Dialect::ALL, good), all);
         let loading = Facts { good: false, loaded: false };
         let all = json!({
             "message": "Error", "status": "unhealthy", "model_loaded": false, "timestamp": 7.5
         });
-        assert_eq!(say(&Dialect::EACH, loading), all);
+        assert_eq!(say(&Dialect::ALL, loading), all);
     }
 }

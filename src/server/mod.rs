@@ -24,6 +24,7 @@ mod lifecycle;
 mod light;
 mod listen;
 mod openai;
+mod openapi;
 mod outcome;
 mod prompt;
 mod rate;
@@ -39,5 +40,7 @@ mod upload;
 mod workflow;
 
 pub use dialect::{Dialect, Dialects};
+#[doc(hidden)]
+pub use light::hostile::{form as fuzz_form, frames as fuzz_frames};
 pub use listen::{ListenError, Listener, bind};
 pub use run::{check, run, run_all};

@@ -7,7 +7,9 @@ use super::dialect::{Dialect, Dialects};
 use super::listen::{self, Listener};
 use super::settings::Settings;
 use super::socket::Socket;
-use super::{demo, health, index, index2, job, light, openai, realtime, request, tasks, workflow};
+use super::{
+    demo, health, index, index2, job, light, openai, openapi, realtime, request, tasks, workflow,
+};
 use crate::config::{Config, ConfigError};
 use crate::engine::EngineHandle;
 use crate::telemetry::metrics;
@@ -138,8 +140,11 @@ async fn drain(app: &App, sockets: &Semaphore) {
 
 /// What one listener answers.
 fn router(app: Arc<App>, dialects: Dialects) -> Router {
-    let served: Vec<Dialect> = dialects.iter().collect();
-    let common = Router::new().merge(health::router(&served)).merge(demo::router());
+    let served: Vec<_> = dialects.iter().collect();
+    let common = Router::new()
+        .merge(health::router(&served))
+        .merge(demo::router())
+        .merge(openapi::router(dialects, app.settings.auth.is_locked()));
     let router = dialects.iter().fold(common, |router, dialect| {
         router.merge(match dialect {
             Dialect::Light => light::router(app.clone()),

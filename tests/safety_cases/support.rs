@@ -1,7 +1,7 @@
 //! A server with the listeners of its settings.
 
 use mynah::config::{Config, ConfigError, ListenerConfig};
-use mynah::engine::{EngineHandle, start_silent};
+use mynah::engine::start_silent;
 use mynah::server;
 use reqwest::multipart::Form;
 use reqwest::{Method, RequestBuilder, Response};
@@ -16,7 +16,6 @@ pub const BISTREAM: &str = "/inference_zero_shot_bistream";
 pub struct Server {
     /// One for each listener.
     pub addresses: Vec<SocketAddr>,
-    pub engine: EngineHandle,
     pub http: reqwest::Client,
     shutdown: Option<oneshot::Sender<()>>,
     pub run: JoinHandle<Result<(), ConfigError>>,
@@ -43,9 +42,9 @@ impl Server {
         let wish = async {
             let _ = wish.await;
         };
-        let run = tokio::spawn(server::run_all(listeners, engine.clone(), config, wish));
+        let run = tokio::spawn(server::run_all(listeners, engine, config, wish));
         let http = reqwest::Client::new();
-        Self { addresses, engine, http, shutdown: Some(shutdown), run }
+        Self { addresses, http, shutdown: Some(shutdown), run }
     }
 
     pub fn shut_down(&mut self) {

@@ -35,12 +35,30 @@ impl ModelConfig {
     /// [`ModelError::Config`] if a file is missing or malformed, or if a value is not one that the
     /// components can work with: see [`validate`](Self::validate).
     pub fn from_dir(dir: &Path) -> Result<Self, ModelError> {
-        let (file, sizes) = sizes(dir)?;
-        let mut config: Self = deserialize(sizes, &file)?;
+        let sizes = sizes(dir)?;
         let llm_file = dir.join("CosyVoice-BlankEN").join("config.json");
-        config.llm = deserialize(read_json(&llm_file)?, &llm_file)?;
-        config.llm.validate().map_err(|reason| ModelError::Config { file: llm_file, reason })?;
-        config.validate().map_err(|reason| ModelError::Config { file, reason })?;
+        let llm = read_json(&llm_file)?;
+        Self::from_values(sizes, (llm_file, llm))
+    }
+
+    /// The same from texts in memory, for the fuzz targets: sizes as YAML or, where they begin
+    /// with a brace, as JSON; and those of the language model.
+    #[doc(hidden)]
+    pub fn fuzz_texts(sizes: &str, llm: &str) -> Result<Self, ModelError> {
+        let file = PathBuf::from("fuzz");
+        let json = |text| serde_json::from_str(text).map_err(|e| refuse(&file, e.to_string()));
+        let sizes = match sizes.starts_with('{') {
+            true => json(sizes)?,
+            false => yaml::sizes(sizes).map_err(|reason| refuse(&file, reason))?,
+        };
+        Self::from_values((file.clone(), sizes), (file.clone(), json(llm)?))
+    }
+
+    fn from_values(sizes: (PathBuf, Value), llm: (PathBuf, Value)) -> Result<Self, ModelError> {
+        let mut config: Self = deserialize(sizes.1, &sizes.0)?;
+        config.llm = deserialize(llm.1, &llm.0)?;
+        config.llm.validate().map_err(|reason| ModelError::Config { file: llm.0, reason })?;
+        config.validate().map_err(|reason| ModelError::Config { file: sizes.0, reason })?;
         Ok(config)
     }
 }

@@ -10,6 +10,7 @@
 
 mod archive;
 mod error;
+mod hostile;
 pub mod onnx;
 mod pickle;
 mod protobuf;
@@ -20,6 +21,8 @@ mod tensor_data;
 mod weight_norm;
 
 pub use error::WeightsError;
+#[doc(hidden)]
+pub use hostile::{archive as fuzz_archive, onnx as fuzz_onnx, pickle as fuzz_pickle};
 pub use tensor_data::TensorSource;
 
 use burn::tensor::{Device, Tensor, TensorData};

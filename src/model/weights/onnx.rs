@@ -58,7 +58,7 @@ impl Graph {
         })
     }
 
-    fn read(map: &Arc<Mmap>, path: &Path) -> Result<Self, String> {
+    pub(super) fn read(map: &Arc<Mmap>, path: &Path) -> Result<Self, String> {
         let graph = sub_messages(Message::new(map), 7).next().ok_or("it has no graph")??;
         let mut this = Self { file: path.into(), tensors: BTreeMap::new(), nodes: Vec::new() };
         for tensor in sub_messages(graph.clone(), 5) {

@@ -1,12 +1,15 @@
 //! The dialect of LightTTS.
 
+mod api;
 mod bistream;
 mod fields;
 mod form;
+pub mod hostile;
 mod zero_shot;
 
 use super::app::App;
 use super::error::ApiError;
+use super::openapi::Refusals;
 use super::request;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::middleware::from_fn_with_state;
@@ -14,6 +17,12 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use utoipa::OpenApi;
+
+/// The dialect's part of the description.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    api::Api::openapi()
+}
 
 pub fn router(app: Arc<App>) -> Router<Arc<App>> {
     Router::new()
@@ -25,6 +34,14 @@ pub fn router(app: Arc<App>) -> Router<Arc<App>> {
         .layer(DefaultBodyLimit::disable())
 }
 
+/// Models that can speak.
+#[utoipa::path(
+    get,
+    path = "/query_tts_model",
+    tag = "light",
+    operation_id = "light_models",
+    responses((status = 200, description = "The loaded model", body = api::LightModels), Refusals)
+)]
 async fn models(State(app): State<Arc<App>>) -> Json<Value> {
     Json(json!({ "tts_models": [app.engine.status().model_name] }))
 }

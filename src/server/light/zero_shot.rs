@@ -1,5 +1,6 @@
 //! `POST /inference_zero_shot`: text and a prompt in, a file or a stream of speech out.
 
+use super::api::LightForm;
 use super::form::{Bounds, Form, OVERHEAD};
 use super::{check_model, check_voice};
 use crate::engine::{SpeakRequest, TextInput, VoiceSource};
@@ -9,6 +10,7 @@ use crate::server::app::App;
 use crate::server::client::Peer;
 use crate::server::error::ApiError;
 use crate::server::format::{Container, Encoder, Format};
+use crate::server::openapi::{Binary, Refusals};
 use crate::server::request::RequestId;
 use crate::server::speech::Speech;
 use crate::server::{prompt, upload};
@@ -20,6 +22,30 @@ use std::sync::Arc;
 use std::time::Instant;
 use tracing::Instrument;
 
+/// Speaks a text in the voice of a recording.
+#[utoipa::path(
+    post,
+    path = "/inference_zero_shot",
+    tag = "light",
+    operation_id = "light_inference_zero_shot",
+    request_body(content = LightForm, content_type = "multipart/form-data"),
+    responses(
+        (
+            status = 200,
+            description = "The speech: a WAV file, or raw samples with `stream`",
+            content_type = "application/octet-stream",
+            body = inline(Binary),
+            headers(
+                ("X-Sample-Rate" = u32, description = "Samples per second"),
+                ("X-Bit-Depth" = u32),
+                ("X-Channels" = u32),
+                ("X-Audio-Format" = String),
+                ("X-Request-Id" = String, description = "Names the request in the log"),
+            ),
+        ),
+        Refusals,
+    )
+)]
 pub async fn handle(
     State(app): State<Arc<App>>,
     Extension(id): Extension<RequestId>,

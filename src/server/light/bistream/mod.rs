@@ -5,10 +5,13 @@ mod connection;
 mod events;
 mod protocol;
 
+pub use protocol::{Limits, Protocol};
+
 use crate::server::account::Account;
 use crate::server::app::App;
 use crate::server::client::Peer;
 use crate::server::error::ApiError;
+use crate::server::openapi::Refusals;
 use crate::server::request::RequestId;
 use axum::Extension;
 use axum::extract::State;
@@ -22,6 +25,19 @@ use tracing::Instrument;
 /// Frames that hold no prompt may be this large whatever the limit of a file is.
 const SMALL_FRAME: usize = 64 * 1024;
 
+/// Speaks a text while it is written. A WebSocket.
+///
+/// The client sends a `LightInit` as JSON, then, unless it names a voice, the recording in binary
+/// frames, then any number of `LightText`. The server sends sound in binary frames as it is made
+/// (raw 16-bit samples unless another format was asked for) and closes with 1000 after the last. An
+/// error is a `Problem` as JSON, then a close.
+#[utoipa::path(
+    get,
+    path = "/inference_zero_shot_bistream",
+    tag = "light",
+    operation_id = "light_bistream",
+    responses((status = 101, description = "The connection is a WebSocket now"), Refusals)
+)]
 pub async fn handle(
     State(app): State<Arc<App>>,
     Extension(id): Extension<RequestId>,
