@@ -6,22 +6,25 @@ use crate::text::Word;
 const FRAME: f64 = 0.01;
 
 /// Silence shorter than this, in frames, is part of a consonant.
-const SHORTEST_PAUSE: usize = 6;
+const SHORTEST_PAUSE: usize = 10;
 
 /// A frame is silent where it is this much quieter than the segment's loud ones (26 dB).
 const SILENT: f32 = 0.05;
 
 /// What it costs to have a pause of a second within a word, to have none at punctuation, and to
 /// have one between words without any. In units of the square of a typical deviation.
-const PAUSE_IN_WORD: f64 = 40.0;
+const PAUSE_IN_WORD: f64 = 8.0;
 const NO_PAUSE: f64 = 2.0;
-const BARE_PAUSE: f64 = 4.0;
+const BARE_PAUSE: f64 = 1.0;
 
 /// A pause is taken for a boundary of words that is expected no further from it, in seconds.
 const REACH: f64 = 1.0;
 
 /// Variance of a stretch's duration per second of it, in s²/s.
-const VARIANCE: f64 = 0.04;
+const VARIANCE: f64 = 0.02;
+
+/// How much longer the last word before a pause, or of all, is spoken.
+const LENGTHENED: f64 = 1.2;
 
 /// A word, and about how long it takes relative to others.
 #[derive(Debug, Clone)]
@@ -33,13 +36,13 @@ pub struct Unit {
 /// How long letters take to speak, in units of about a consonant: the first vowel of a group is
 /// a syllable's kernel, and an ideograph is a syllable.
 pub fn weight(letters: &[char]) -> f64 {
-    let mut sum = 0.5;
+    let mut sum = 0.3;
     let mut in_vowels = false;
     for c in letters {
         let vowel = matches!(c.to_ascii_lowercase(), 'a' | 'e' | 'i' | 'o' | 'u' | 'y');
         sum += match c {
-            _ if vowel && in_vowels => 0.4,
-            _ if vowel => 1.4,
+            _ if vowel && in_vowels => 0.6,
+            _ if vowel => 1.6,
             c if c.is_ascii_digit() => 4.0,
             c if (*c as u32) < 0x1100 => 1.0,
             // Ideographs, kana, Hangul.
@@ -49,7 +52,7 @@ pub fn weight(letters: &[char]) -> f64 {
     }
     let ends_silent = matches!(letters, [.., before, 'e'] if letters.len() > 3
         && !matches!(before, 'a' | 'e' | 'i' | 'o' | 'u' | 'y'));
-    if ends_silent { sum - 1.0 } else { sum }
+    if ends_silent { sum - 1.2 } else { sum }
 }
 
 /// Loudness of a sound, frame by frame.
@@ -119,8 +122,9 @@ pub fn place(words: &[Unit], sound: &Envelope) -> (Vec<(f64, f64)>, Option<f64>)
     let (first, pauses, last) = sound.pauses();
     // Weight before each word, and in all.
     let mut before = vec![0.0];
-    before.extend(words.iter().scan(0.0, |sum, unit| {
-        *sum += unit.weight;
+    before.extend(words.iter().enumerate().scan(0.0, |sum, (i, unit)| {
+        let last = words.get(i + 1).is_none_or(|next| next.word.after_pause);
+        *sum += if last { unit.weight * LENGTHENED } else { unit.weight };
         Some(*sum)
     }));
     let total = before.last().copied().unwrap_or_default();

@@ -6,16 +6,17 @@ use super::outbox::Outbox;
 use super::protocol::{self, Command, ContextId, Frame, Limits, Start, Voice};
 use crate::engine::TextEvent;
 use crate::server::app::App;
+use crate::server::client::Peer;
 use crate::server::error::ApiError;
 use crate::server::request::RequestId;
 use crate::server::upload::Room;
 use crate::telemetry::metrics;
 use axum::extract::ws::{Message, WebSocket};
+use axum::http::HeaderMap;
 use futures::StreamExt;
 use futures::future::{AbortHandle, Abortable, BoxFuture};
 use futures::stream::{FuturesUnordered, SplitStream};
 use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -38,7 +39,9 @@ const PING: Duration = Duration::from_secs(10);
 /// Who is at the other end, and how it wants to be spoken to.
 pub struct Caller {
     pub id: RequestId,
-    pub address: IpAddr,
+    pub peer: Peer,
+    /// Of the request that became the socket.
+    pub headers: HeaderMap,
     /// As the address says.
     pub multiplex: bool,
 }
@@ -219,7 +222,7 @@ impl Actor {
             return Err(ApiError::NotFound("no voice of that name is registered".into()));
         }
         self.app.open()?;
-        self.app.limiter.check(self.caller.address)?;
+        self.app.charge(self.caller.peer, &self.caller.headers)?;
         let multiplex = *self.multiplex.get_or_insert(start.multiplex.unwrap_or(false));
         self.count += 1;
         let request_id = RequestId(format!("{}-{}", self.caller.id.0, self.count).into());

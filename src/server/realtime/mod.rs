@@ -11,7 +11,7 @@ mod outbox;
 mod protocol;
 
 use super::app::App;
-use super::client::{self, Peer};
+use super::client::Peer;
 use super::error::ApiError;
 use super::request::{self, RequestId};
 use axum::extract::ws::WebSocketUpgrade;
@@ -50,14 +50,13 @@ async fn handle(
     })?;
     let multiplex = protocol::multiplex(query.as_deref().unwrap_or_default())?;
     let place = app.websocket()?;
-    let address = client::address(peer, &headers, &app.settings.trusted_proxies);
     // A recording in base64 is a third longer.
     let largest = app.settings.max_file_size.div_ceil(3).saturating_mul(4);
     let largest = largest.saturating_add(SMALL_FRAME);
     let upgrade = upgrade.protocols([PROTOCOL]).max_message_size(largest).max_frame_size(largest);
     Ok(upgrade.on_upgrade(move |socket| async move {
         let span = tracing::info_span!("realtime", id = &*id.0);
-        let caller = actor::Caller { id, address, multiplex };
+        let caller = actor::Caller { id, peer, headers, multiplex };
         connection::serve(socket, app, caller, largest).instrument(span).await;
         drop(place);
     }))
