@@ -1,6 +1,6 @@
 //! What callers hold: the way into the engine, and one session's two ends.
 
-use super::{EngineError, Registry};
+use super::{EngineError, Prompt, Registry};
 use crate::audio::Clip;
 use crate::model::cosyvoice2::SamplingOptions;
 use std::sync::Arc;

@@ -2,8 +2,8 @@
 
 use super::handle::{Shared, Submission};
 use super::{
-    AudioEvent, DEFAULT_VOICE, EngineHandle, Prompt, Registry, Store, Summary, TextEvent, TextInput,
-    WordTime,
+    AudioEvent, DEFAULT_VOICE, EngineHandle, Prompt, Registry, Store, Summary, TextEvent,
+    TextInput, WordTime,
 };
 use crate::audio::Clip;
 use crate::config::EngineConfig;

@@ -149,6 +149,7 @@ impl Asked {
             streaming: self.speed == 1.0,
             speed: self.speed,
             seed: None,
+            timestamps: false,
             sampling: Default::default(),
         };
         let rate = encoder.rate();
