@@ -32,7 +32,7 @@ pub struct Claim {
 /// so that of two who change it at a time one has to look again.
 pub enum Backend {
     Embedded(Arc<Embedded>),
-    Redis(RedisStore),
+    Redis(Box<RedisStore>),
 }
 
 impl Backend {

@@ -87,8 +87,9 @@ impl Files {
         self.write(&self.result_path(id), bytes, database)
     }
 
-    pub fn remove_result(&self, id: &JobId) {
-        self.remove(&self.result_path(id));
+    /// False where there is none.
+    pub fn remove_result(&self, id: &JobId) -> bool {
+        self.remove(&self.result_path(id))
     }
 
     /// Writes a file that a client named. It was confined when the job came; links may have been

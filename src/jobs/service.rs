@@ -119,7 +119,9 @@ impl Jobs {
         let JobSettings { storage, jobs } = &self.shared.settings;
         let backend = match jobs.backend.as_str() {
             "off" => return Err(JobError::Off),
-            "redis" => Backend::Redis(RedisStore::open(jobs, storage.result_hours).await?),
+            "redis" => {
+                Backend::Redis(Box::new(RedisStore::open(jobs, storage.result_hours).await?))
+            }
             _ => {
                 let (dir, most_waiting) = (storage.dir.clone(), jobs.queue);
                 let open = move || Embedded::open(&dir, most_waiting);

@@ -244,8 +244,7 @@ impl Work<'_> {
                     })
                     .await;
                 if !settled {
-                    let (shared, id) = (self.shared.clone(), record.id.clone());
-                    let _ = run(move || Ok(shared.files.remove_result(&id))).await;
+                    self.discard_unwanted(&record.id).await;
                 }
             }
             Err(error) => {
@@ -257,6 +256,20 @@ impl Work<'_> {
                 tracing::error!(id = %record.id, %error, "a result could not be written");
                 self.settle(record, |record| record.fail(code, words.as_str())).await;
             }
+        }
+    }
+
+    /// Removes the result of a job that was cancelled or removed while it was written. Where
+    /// another server has taken the job over the result is that server's.
+    async fn discard_unwanted(&self, id: &JobId) {
+        let unwanted = match self.backend.get(id).await {
+            Ok(None) => true,
+            Ok(Some(record)) => record.state == JobState::Cancelled,
+            Err(_) => false,
+        };
+        if unwanted {
+            let (shared, id) = (self.shared.clone(), id.clone());
+            let _ = run(move || Ok(shared.files.remove_result(&id))).await;
         }
     }
 
