@@ -184,7 +184,8 @@ impl Client {
     /// The next frame is an error of this context and code.
     pub async fn context_fails(&mut self, id: &str, code: &str) -> Value {
         let json = self.hear().await.json();
-        let found = (json["type"].as_str(), json["context_id"].as_str(), json["error_code"].as_str());
+        let found =
+            (json["type"].as_str(), json["context_id"].as_str(), json["error_code"].as_str());
         assert_eq!(found, (Some("error"), Some(id), Some(code)), "{json}");
         assert!(json["message"].is_string() && json["detail"].is_string(), "{json}");
         assert!(json["retryable"].is_boolean(), "{json}");
@@ -200,7 +201,10 @@ impl Client {
                 Heard::Audio(_) => {}
                 Heard::Close(found) => {
                     assert_eq!((last["error_code"].as_str(), found), (Some(code), close), "{last}");
-                    assert_eq!((&last["type"], &last["context_id"]), (&json!("error"), &Value::Null));
+                    assert_eq!(
+                        (&last["type"], &last["context_id"]),
+                        (&json!("error"), &Value::Null)
+                    );
                     return;
                 }
                 other => panic!("{other:?} after {last}"),
