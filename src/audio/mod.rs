@@ -1,8 +1,9 @@
-//! Sound on the host: decoding prompts, resampling, spectral features, writing WAV.
+//! Sound on the host: decoding prompts, resampling, spectral features, encoding speech.
 //!
 //! A leaf: plain `f32` slices in and out, no tensors, no model.
 
 pub mod decode;
+pub mod encode;
 pub mod fbank;
 mod filterbank;
 pub mod mel;

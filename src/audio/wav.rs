@@ -9,18 +9,21 @@ pub fn encode(samples: &[f32], rate: u32) -> Vec<u8> {
     out
 }
 
-/// The 44 bytes before the samples, of which there are `data_len` bytes.
+/// Bytes of [`header`].
+pub const HEADER: usize = 44;
+
+/// The bytes before the samples, of which there are `data_len` bytes.
 ///
 /// `None` (or more than the format can say) stands for a stream whose length is not known yet:
 /// both sizes are then `0xFFFF_FFFF`, which players read to the end.
-pub fn header(rate: u32, data_len: Option<usize>) -> [u8; 44] {
+pub fn header(rate: u32, data_len: Option<usize>) -> [u8; HEADER] {
     const BYTES_PER_SAMPLE: u16 = 2;
     const AFTER_RIFF_SIZE: u32 = 36;
     let (riff, data) = data_len
         .and_then(|len| u32::try_from(len).ok())
         .and_then(|len| Some((len.checked_add(AFTER_RIFF_SIZE)?, len)))
         .unwrap_or((u32::MAX, u32::MAX));
-    let mut out = [0; 44];
+    let mut out = [0; HEADER];
     let mut at = 0;
     let mut put = |bytes: &[u8]| {
         out[at..at + bytes.len()].copy_from_slice(bytes);

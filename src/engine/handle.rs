@@ -264,6 +264,11 @@ impl EngineHandle {
         }
     }
 
+    /// Registered voices, those of the store among them.
+    pub fn registry(&self) -> &Registry {
+        &self.shared.registry
+    }
+
     /// Refuses new sessions from now on; those that run go on to their end.
     pub fn drain(&self) {
         self.shared.draining.store(true, Ordering::Release);

@@ -21,7 +21,7 @@ pub use handle::{
     AudioEvent, EngineHandle, EngineStatus, Session, SpeakRequest, Summary, TextEvent, TextInput,
     VoiceSource, WordTime,
 };
-pub use silent::{OnTick, Tick, start_silent, start_silent_observed};
+pub use silent::{OnTick, Tick, start_silent, start_silent_observed, start_silent_with_store};
 pub use thread::{EngineSettings, start};
 pub use voices::{
     DEFAULT_VOICE, NameError, Prompt, PromptError, Recording, Registry, Store, StoreError,

@@ -2,7 +2,8 @@
 
 use super::handle::{Shared, Submission};
 use super::{
-    AudioEvent, DEFAULT_VOICE, EngineHandle, Prompt, Summary, TextEvent, TextInput, WordTime,
+    AudioEvent, DEFAULT_VOICE, EngineHandle, Prompt, Registry, Store, Summary, TextEvent,
+    TextInput, WordTime,
 };
 use crate::audio::Clip;
 use crate::config::EngineConfig;
@@ -35,9 +36,21 @@ pub fn start_silent(config: &EngineConfig) -> EngineHandle {
 
 /// Likewise, with somebody who looks at the clock.
 pub fn start_silent_observed(config: &EngineConfig, on_tick: OnTick) -> EngineHandle {
+    start(config, on_tick, registry())
+}
+
+/// Likewise, with a store of voices beside the one that it has.
+pub fn start_silent_with_store(config: &EngineConfig, store: Store) -> EngineHandle {
+    start(config, Arc::new(|_| {}), registry().with_store(store))
+}
+
+fn registry() -> Registry {
     let silence = Clip { samples: Vec::new(), rate: SAMPLE_RATE };
     let voice = (DEFAULT_VOICE.to_owned(), Prompt::new(Arc::new(silence), ""));
-    let registry = [voice].into_iter().collect();
+    [voice].into_iter().collect()
+}
+
+fn start(config: &EngineConfig, on_tick: OnTick, registry: Registry) -> EngineHandle {
     let shared = Arc::new(Shared::new("CosyVoice2", SAMPLE_RATE, registry));
     shared.ready.store(true, Ordering::Release);
     let (handle, mut incoming) = EngineHandle::new(

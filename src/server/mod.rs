@@ -5,6 +5,7 @@
 //! dialects share. Nothing here knows a tensor.
 
 mod account;
+mod answer;
 mod app;
 mod client;
 mod demo;

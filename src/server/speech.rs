@@ -145,11 +145,14 @@ impl Speech {
             Some(AudioEvent::Audio(samples)) => {
                 let seconds = samples.len() as f64 / f64::from(self.model_rate.max(1));
                 self.account.audio(seconds, self.since);
-                Ok(Packet::Audio { bytes: self.encoder.push(&samples) })
+                self.encoder.push(&samples).map(|bytes| Packet::Audio { bytes })
             }
             Some(AudioEvent::Done(summary)) => {
-                self.account.done(&summary);
-                Ok(Packet::Done { bytes: self.encoder.finish(), summary })
+                let bytes = self.encoder.finish();
+                if bytes.is_ok() {
+                    self.account.done(&summary);
+                }
+                bytes.map(|bytes| Packet::Done { bytes, summary })
             }
             Some(AudioEvent::Words { words, settled }) => {
                 return Some(Ok(News::Words { words, settled }));

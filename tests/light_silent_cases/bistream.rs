@@ -100,6 +100,28 @@ async fn events_rates_and_formats() {
     assert_eq!(done["audio_seconds"], 0.1);
 }
 
+/// The frames put together are a file of the format.
+#[tokio::test]
+async fn compressed_formats() {
+    let server = Server::start().await;
+    for (format, start) in [("opus", &b"OggS"[..]), ("mp3", b"\xFF\xF3"), ("flac", b"fLaC")] {
+        let mut client = server.connect().await;
+        client.text(&format!(r#"{{"voice":"default","response_format":"{format}"}}"#)).await;
+        client.say("twenty characters or", true).await;
+        let (audio, _, code) = client.hear_all().await;
+        assert_eq!(code, 1000);
+        assert!(audio.starts_with(start), "{format}");
+        if format != "opus" {
+            let clip = mynah::audio::decode(&audio, 9.0).expect("a file of this format");
+            let more = clip.samples.len() - 20 * 480;
+            assert!(clip.rate == 24_000 && more < 2000, "{format}: {more} samples more");
+        }
+    }
+    let mut client = server.connect().await;
+    client.text(r#"{"voice":"default","response_format":"mp3","sample_rate":9999}"#).await;
+    client.is_refused("VALIDATION_FAILED", 1007).await;
+}
+
 #[tokio::test]
 async fn clients_that_vanish() {
     let server = Server::with(|c| c.engine.queue = 60).await;

@@ -82,9 +82,36 @@ async fn formats_and_rates() {
             }
         }
     }
-    let answer = server.post(voiced("a").text("response_format", "opus")).await;
+    let answer = server.post(voiced("a").text("response_format", "aac")).await;
     answer.is_error(400, "INVALID_PARAMETER");
-    assert!(answer.json()["detail"].as_str().is_some_and(|d| d.contains("wav or pcm")));
+    let detail = answer.json()["detail"].to_string();
+    assert!(detail.contains("wav, pcm, opus, mp3 or flac"), "{detail}");
+}
+
+#[tokio::test]
+async fn compressed_formats() {
+    let server = Server::start().await;
+    for (format, media_type, rate, start) in [
+        ("opus", "audio/ogg", "48000", &b"OggS"[..]),
+        ("mp3", "audio/mpeg", "24000", &b"\xFF\xF3"[..]),
+        ("flac", "audio/flac", "24000", &b"fLaC"[..]),
+    ] {
+        for stream in ["false", "true"] {
+            let form = voiced("twenty characters or").text("response_format", format);
+            let answer = server.post(form.text("stream", stream)).await;
+            assert_eq!(answer.header("content-type"), media_type);
+            assert_eq!(answer.header("x-audio-format"), format);
+            assert_eq!(answer.header("x-sample-rate"), rate);
+            assert!(answer.body.starts_with(start), "{format} {:?}", &answer.body[..4]);
+            if format != "opus" {
+                let clip = decode(&answer.body, 9.0).expect("a file of this format");
+                let more = clip.samples.len() - 20 * 480;
+                assert!(clip.rate == 24_000 && more < 2000, "{format}: {more} samples more");
+            }
+        }
+    }
+    let form = voiced("a").text("response_format", "mp3").text("sample_rate", "9999");
+    server.post(form).await.is_error(422, "VALIDATION_FAILED");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Registered voices by name: those that come with the model, and those of the store.
 
 use super::store::Stamp;
-use super::{Making, Prompt, Store, VoiceKey, VoiceName};
+use super::{Making, Prompt, Store, StoreError, VoiceKey, VoiceName};
 use crate::engine::{EngineError, VoiceSource};
 use crate::model::cosyvoice2::{CosyVoice2, VoiceWork};
 use lru::LruCache;
@@ -123,6 +123,11 @@ impl Registry {
         Self { stored: Some(Arc::new(stored)), ..self }
     }
 
+    /// Where voices can be added and removed, if anywhere.
+    pub fn store(&self) -> Option<&Store> {
+        self.stored.as_ref().map(|stored| &stored.store)
+    }
+
     /// The voices that come with the model.
     pub fn bundled(&self) -> impl Iterator<Item = (&str, &Prompt)> {
         self.bundled.iter().map(|(name, prompt)| (name.as_str(), prompt))
@@ -186,13 +191,18 @@ impl Registry {
             return Err(EngineError::UnknownVoice(name.to_string()));
         };
         let kept = store.tensors(name, &found.digest, model.fingerprint());
+        let is_new = kept.as_ref().is_err_and(StoreError::is_missing);
         let work = kept.map_err(|e| e.to_string()).and_then(|tensors| {
             VoiceWork::from_tensors(model, tensors, first_hop).map_err(|e| e.to_string())
         });
         match work {
             Ok(work) => Ok(Making::new(work, None)),
             Err(reason) => {
-                tracing::warn!(voice = %name, reason, "a stored voice is made anew");
+                if is_new {
+                    tracing::info!(voice = %name, "a stored voice is made for the first time");
+                } else {
+                    tracing::warn!(voice = %name, reason, "a stored voice is made anew");
+                }
                 let prompt = store.prompt(name).map_err(|e| failed(&e))?;
                 if *prompt.digest() != found.digest {
                     return Err(failed(&format_args!("voice `{name}` was replaced just now")));

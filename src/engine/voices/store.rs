@@ -44,6 +44,13 @@ pub enum StoreError {
     Unusable { path: PathBuf, reason: String },
 }
 
+impl StoreError {
+    /// Whether it is that a file is not there.
+    pub(super) fn is_missing(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
 fn io_error(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     let path = path.to_owned();
     move |source| StoreError::Io { path, source }
@@ -188,14 +195,35 @@ impl Store {
         model: &[u8; 32],
         replace: bool,
     ) -> Result<(), StoreError> {
+        self.put(name, recording, Some((tensors, model)), replace)
+    }
+
+    /// Stores a voice of which a model has yet to make its tensors, which it does when the voice
+    /// is first spoken with.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`].
+    pub fn add_recording(&self, name: &VoiceName, recording: &Recording) -> Result<(), StoreError> {
+        self.put(name, recording, None, false)
+    }
+
+    fn put(
+        &self,
+        name: &VoiceName,
+        recording: &Recording,
+        made: Option<(&VoiceTensors, &[u8; 32])>,
+        replace: bool,
+    ) -> Result<(), StoreError> {
         fs::create_dir_all(&self.dir).map_err(io_error(&self.dir))?;
         let temporary = self.temporary();
         let stored = fs::create_dir(&temporary).map_err(io_error(&temporary)).and_then(|()| {
             let Recording { prompt, wav } = recording;
             write(&temporary.join(AUDIO), wav)?;
             write(&temporary.join(TEXT), format!("{}\n", prompt.text).as_bytes())?;
-            let path = temporary.join(TENSORS);
-            write(&path, &file(&path, prompt, tensors, model)?)?;
+            if let Some((tensors, model)) = made {
+                let path = temporary.join(TENSORS);
+                write(&path, &file(&path, prompt, tensors, model)?)?;
+            }
             self.publish(&temporary, name, replace)
         });
         if stored.is_err() {

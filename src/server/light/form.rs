@@ -227,7 +227,7 @@ mod tests {
         assert_eq!(code("voice", &[b'x'; 257]).await, invalid);
         assert_eq!(code("stream", b"maybe").await, invalid);
         assert_eq!(code("sample_rate", b"16k").await, invalid);
-        assert_eq!(code("response_format", b"opus").await, invalid);
+        assert_eq!(code("response_format", b"aac").await, invalid);
         let out_of_range = Some((422, "VALIDATION_FAILED"));
         assert_eq!(code("sample_rate", b"7999").await, out_of_range);
         assert_eq!(code("seed", b"-1").await, out_of_range);

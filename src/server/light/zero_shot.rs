@@ -4,19 +4,18 @@ use super::form::{Bounds, Form, OVERHEAD};
 use super::{check_model, check_voice};
 use crate::engine::{SpeakRequest, TextInput, VoiceSource};
 use crate::server::account::Account;
+use crate::server::answer::{fill, pour};
 use crate::server::app::App;
 use crate::server::client::Peer;
 use crate::server::error::ApiError;
-use crate::server::format::{Container, Encoder};
+use crate::server::format::{Container, Encoder, Format};
 use crate::server::request::RequestId;
-use crate::server::speech::{Packet, Speech};
+use crate::server::speech::Speech;
 use crate::server::{prompt, upload};
 use axum::Extension;
-use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use futures::stream;
 use std::sync::Arc;
 use std::time::Instant;
 use tracing::Instrument;
@@ -48,8 +47,8 @@ struct Asked {
     speed: f32,
     seed: Option<u64>,
     stream: bool,
-    /// None: what the seed of this dialect documents.
-    container: Option<Container>,
+    /// Whether the client said which format it wants.
+    chosen: bool,
     encoder: Encoder,
     since: Instant,
 }
@@ -79,7 +78,9 @@ impl Asked {
         }
         let model_rate = app.engine.status().sample_rate;
         let rate = form.sample_rate.or(settings.light_sample_rate).unwrap_or(model_rate);
-        let encoder = Encoder::new(model_rate, rate)?;
+        let default = if stream { Container::Pcm } else { Container::Wav };
+        let format = Format::new(form.response_format.unwrap_or(default), rate);
+        let encoder = Encoder::new(model_rate, format)?;
         let voice = match form.voice {
             Some(name) => {
                 check_voice(app, &name)?;
@@ -98,7 +99,7 @@ impl Asked {
             speed,
             seed: form.seed,
             stream,
-            container: form.response_format,
+            chosen: form.response_format.is_some(),
             encoder,
             since,
         })
@@ -107,9 +108,10 @@ impl Asked {
     /// Starts the synthesis and waits for its first audio, so that what fails before it is told
     /// with a status of its own.
     async fn answer(self, app: &Arc<App>, account: Account) -> Result<Response, ApiError> {
-        let default = if self.stream { Container::Pcm } else { Container::Wav };
-        let container = self.container.unwrap_or(default);
-        let media_type = self.container.map_or("application/octet-stream", Container::media_type);
+        let container = self.encoder.container();
+        // What the interface documents, unless the client knows more than that.
+        let media_type =
+            if self.chosen { container.media_type() } else { "application/octet-stream" };
         let headers = [
             (header::CONTENT_TYPE.as_str(), media_type.to_string()),
             ("x-sample-rate", self.encoder.rate().to_string()),
@@ -128,11 +130,7 @@ impl Asked {
             timestamps: false,
         };
         let (speech, _) = Speech::begin(app, account, request, self.encoder, self.since)?;
-        let body = if self.stream {
-            pour(speech, container).await?
-        } else {
-            fill(speech, container).await?
-        };
+        let body = if self.stream { pour(speech).await? } else { fill(speech).await? };
         Ok((headers, body).into_response())
     }
 }
@@ -143,109 +141,4 @@ fn missing(name: &str) -> ApiError {
 
 fn required(name: &str, value: Option<String>) -> Result<String, ApiError> {
     value.filter(|text| !text.trim().is_empty()).ok_or_else(|| missing(name))
-}
-
-/// The whole of the speech, in one piece of known length.
-async fn fill(mut speech: Speech, container: Container) -> Result<Body, ApiError> {
-    let mut samples = Vec::new();
-    while let Some(packet) = speech.next().await {
-        match packet? {
-            Packet::Started { .. } => {}
-            Packet::Audio { bytes } | Packet::Done { bytes, .. } => {
-                samples.extend_from_slice(&bytes);
-            }
-        }
-    }
-    if container == Container::Wav {
-        let header = speech.encoder().header(Some(samples.len()));
-        samples.splice(..0, header);
-    }
-    Ok(Body::from(samples))
-}
-
-/// The speech as it is made. A failure after the first packet breaks the body off, which the
-/// client sees as an incomplete one.
-async fn pour(mut speech: Speech, container: Container) -> Result<Body, ApiError> {
-    let mut first = match container {
-        Container::Wav => speech.encoder().header(None).to_vec(),
-        Container::Pcm => Vec::new(),
-    };
-    while let Some(packet) = speech.next().await {
-        if let Packet::Audio { bytes } | Packet::Done { bytes, .. } = packet? {
-            first.extend_from_slice(&bytes);
-            break;
-        }
-    }
-    let state = (Some(first), speech);
-    Ok(Body::from_stream(stream::unfold(state, |(first, mut speech)| async move {
-        let bytes = match first {
-            Some(first) => Ok(first),
-            None => match speech.next().await? {
-                Ok(Packet::Audio { bytes } | Packet::Done { bytes, .. }) => Ok(bytes),
-                Ok(Packet::Started { .. }) => Ok(Vec::new()),
-                Err(error) => Err(error),
-            },
-        };
-        Some((bytes.map(Bytes::from), (None, speech)))
-    })))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Config;
-    use crate::engine::{AudioEvent, EngineError, start_silent};
-    use crate::server::settings::Settings;
-    use crate::telemetry::metrics;
-    use tokio::sync::mpsc;
-
-    /// An utterance of these events.
-    async fn speech(events: Vec<AudioEvent>) -> Speech {
-        let config = Config::default();
-        let settings = Settings::new(&config).expect("the defaults");
-        let engine = start_silent(&config.engine);
-        let app = Arc::new(App::new(engine, settings, metrics::install()));
-        let account = Account::open(&app, RequestId("r1".into()), "/test");
-        let encoder = Encoder::new(24_000, 24_000).expect("an encoder");
-        let (sender, receiver) = mpsc::channel(events.len().max(1));
-        for event in events {
-            sender.send(event).await.expect("sent");
-        }
-        Speech::of_events(&app, account, receiver, encoder, Instant::now())
-    }
-
-    fn started() -> AudioEvent {
-        AudioEvent::Started { queued: Default::default(), voice_cached: false }
-    }
-
-    fn failed() -> AudioEvent {
-        AudioEvent::Failed(EngineError::Failed("not a number in the mel".into()))
-    }
-
-    #[tokio::test]
-    async fn failures_before_the_first_audio_have_a_status() {
-        for events in [vec![], vec![failed()], vec![started(), failed()]] {
-            for container in [Container::Wav, Container::Pcm] {
-                let error = pour(speech(events.clone()).await, container).await.err();
-                assert_eq!(error.map(|e| e.code()), Some("PROCESSING_ERROR"));
-            }
-        }
-        let late = vec![started(), AudioEvent::Audio(vec![0.0; 480]), failed()];
-        let error = fill(speech(late).await, Container::Wav).await.err();
-        assert_eq!(error.map(|e| e.code()), Some("PROCESSING_ERROR"));
-    }
-
-    /// A client must not take half a sentence for the whole of it.
-    #[tokio::test]
-    async fn later_failures_break_the_body_off() {
-        let events = vec![started(), AudioEvent::Audio(vec![0.0; 480]), failed()];
-        let body = pour(speech(events).await, Container::Pcm).await.expect("a body");
-        assert!(axum::body::to_bytes(body, usize::MAX).await.is_err());
-
-        let done = AudioEvent::Done(Default::default());
-        let events = vec![started(), AudioEvent::Audio(vec![0.0; 480]), done];
-        let body = pour(speech(events).await, Container::Pcm).await.expect("a body");
-        let bytes = axum::body::to_bytes(body, usize::MAX).await.expect("all of it");
-        assert_eq!(bytes.len(), 960);
-    }
 }

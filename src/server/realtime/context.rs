@@ -7,7 +7,7 @@ use crate::engine::{SpeakRequest, Summary, TextEvent, TextInput, VoiceSource};
 use crate::server::account::Account;
 use crate::server::app::App;
 use crate::server::error::ApiError;
-use crate::server::format::{Container, Encoder};
+use crate::server::format::{Container, Encoder, Format};
 use crate::server::prompt;
 use crate::server::request::RequestId;
 use crate::server::speech::{News, Packet, Speech};
@@ -81,7 +81,8 @@ impl Context {
         let since = Instant::now();
         let model_rate = self.app.engine.status().sample_rate;
         let rate = self.start.sample_rate.unwrap_or(model_rate);
-        let encoder = account.note(Encoder::new(model_rate, rate))?;
+        let encoder =
+            account.note(Encoder::new(model_rate, Format::new(self.start.container, rate)))?;
         let request = SpeakRequest {
             id: self.request_id.0.to_string(),
             voice,
@@ -200,7 +201,7 @@ impl Context {
                 }
                 News::Packet(packet) => packet,
             };
-            let (mut bytes, summary) = match packet {
+            let (bytes, summary) = match packet {
                 Packet::Started { queued, voice_cached } => {
                     (opening.queued, opening.voice_cached) = (queued, voice_cached);
                     continue;
@@ -216,9 +217,6 @@ impl Context {
                     sounded = true;
                     opening.first_packet = speech.account.first_packet().unwrap_or_default();
                     outbox.push_of(&self.id, events::audio_start(&self.id, &opening));
-                    if opening.container == Container::Wav {
-                        bytes.splice(..0, speech.encoder().header(None));
-                    }
                 }
                 let frame = self.frame(bytes);
                 outbox.push_audio(&self.id, frame, length);

@@ -59,6 +59,20 @@ fn a_voice_is_replaced_only_on_demand_and_leaves_nothing_behind() {
     assert_eq!(fs::read_dir(store.dir()).expect("a folder").count(), 0);
 }
 
+#[test]
+fn a_recording_alone_is_a_voice_whose_tensors_are_missing() {
+    let (_dir, store, anna, recording) = store();
+    assert!(matches!(store.add_recording(&anna, &recording), Err(StoreError::Exists(_))));
+    let bob = name("bob");
+    store.add_recording(&bob, &recording).expect("stored");
+    assert_eq!(names(&store), ["anna", "bob"]);
+    let digest = *store.prompt(&bob).expect("a prompt").digest();
+    let missing = store.tensors(&bob, &digest, &MODEL).expect_err("none were made");
+    assert!(missing.is_missing(), "{missing}");
+    let other = store.tensors(&anna, &digest, &[8; 32]).expect_err("another model's");
+    assert!(!other.is_missing(), "{other}");
+}
+
 /// The setting may name a folder with other things in it.
 #[test]
 fn foreign_files_are_never_removed() {

@@ -12,7 +12,7 @@ use crate::engine::{SpeakRequest, Summary, TextEvent, TextInput, VoiceSource};
 use crate::server::account::Account;
 use crate::server::app::App;
 use crate::server::error::ApiError;
-use crate::server::format::{Container, Encoder};
+use crate::server::format::{Encoder, Format};
 use crate::server::light::{check_model, check_voice};
 use crate::server::prompt;
 use crate::server::speech::{Packet, Speech};
@@ -201,8 +201,15 @@ impl Actor {
         if let Voice::Named(name) = &init.voice {
             check_voice(&self.app, name)?;
         }
+        self.format(&init).check()?;
         self.init = Some(init);
         Ok(())
+    }
+
+    fn format(&self, init: &Init) -> Format {
+        let rate = init.sample_rate.or(self.app.settings.light_sample_rate);
+        let rate = rate.unwrap_or_else(|| self.app.engine.status().sample_rate);
+        Format::new(init.container, rate)
     }
 
     fn take(&mut self, said: Said) -> Result<(), End> {
@@ -235,9 +242,7 @@ impl Actor {
             },
         };
         let Some(account) = self.account.take() else { return Ok(()) };
-        let settings = &self.app.settings;
-        let model_rate = self.app.engine.status().sample_rate;
-        let rate = init.sample_rate.or(settings.light_sample_rate).unwrap_or(model_rate);
+        let format = self.format(init);
         let request = SpeakRequest {
             id: account.id.0.to_string(),
             voice,
@@ -248,7 +253,7 @@ impl Actor {
             sampling: Default::default(),
             timestamps: false,
         };
-        let encoder = Encoder::new(model_rate, rate)?;
+        let encoder = Encoder::new(self.app.engine.status().sample_rate, format)?;
         let (speech, text) = Speech::begin(&self.app, account, request, encoder, since)?;
         self.speech = Some(speech);
         self.text = Some(text);
@@ -285,7 +290,7 @@ impl Actor {
             }
         };
         let json = |event: Value| Message::text(event.to_string());
-        let (mut bytes, summary) = match packet? {
+        let (bytes, summary) = match packet? {
             Packet::Started { queued, voice_cached } => {
                 (self.queued, self.voice_cached) = (queued, voice_cached);
                 return Ok(());
@@ -298,9 +303,6 @@ impl Actor {
         if !bytes.is_empty() {
             if !self.sounded {
                 self.sounded = true;
-                if init.container == Container::Wav {
-                    bytes.splice(..0, speech.encoder().header(None));
-                }
                 if init.events {
                     send(json(events::audio_start(
                         &speech.account.id.0,
