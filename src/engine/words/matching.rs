@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn what_is_spoken_otherwise_costs_one_word() {
-        assert_eq!(matched("5 m² is it", &["五m平方is it"])[0], ["5", "m²", "is", "it"]);
+        assert_eq!(matched("5 m² is it", &["5m平方is it"])[0], ["5", "m²", "is", "it"]);
         let long = "x".repeat(30);
         let spoken = [&long[..20], &format!("{} end", &long[..10])];
         let expected = [vec![long.clone()], vec!["end".into()]];

@@ -206,15 +206,15 @@ mod tests {
         times.close();
         times.begin(0.0);
         times.spoken(text, true);
-        for (seconds, loud) in [(0.1, false), (0.5, true), (0.3, false), (0.6, true), (0.2, false)]
-        {
+        let sound = [(0.1, false), (0.9, true), (0.3, false), (0.4, true), (0.2, false)];
+        for (seconds, loud) in sound {
             times.heard(&noise(seconds, loud), RATE);
         }
         let settled = times.settle();
         let near = |a: f64, b: f64| assert!((a - b).abs() < 0.03, "{settled:?}");
         near(settled[0].start, 0.1);
-        near(settled[0].end, 0.6);
-        near(settled[1].start, 0.9);
-        near(settled[2].end, 1.5);
+        near(settled[0].end, 1.0);
+        near(settled[1].start, 1.3);
+        near(settled[2].end, 1.7);
     }
 }

@@ -151,6 +151,7 @@ impl Asked {
             seed: None,
             timestamps: false,
             sampling: Default::default(),
+            timestamps: false,
         };
         let rate = encoder.rate();
         let (speech, _) = Speech::begin(app, account, request, encoder, since)?;
