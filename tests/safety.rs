@@ -6,6 +6,8 @@ mod support;
 
 #[path = "safety_cases/cors.rs"]
 mod cors;
+#[path = "safety_cases/docs.rs"]
+mod docs;
 #[path = "safety_cases/encrypted.rs"]
 mod encrypted;
 #[path = "safety_cases/keys.rs"]
@@ -14,6 +16,8 @@ mod keys;
 mod listeners;
 #[path = "safety_cases/logs.rs"]
 mod logs;
+#[path = "safety_cases/mutations.rs"]
+mod mutations;
 #[path = "safety_cases/proxies.rs"]
 mod proxies;
 #[path = "safety_cases/recordings.rs"]

@@ -5,6 +5,7 @@ use crate::engine::EngineStatus;
 use crate::server::app::App;
 use crate::server::error::ApiError;
 use crate::server::health::unix_seconds;
+use crate::server::openapi::Refusals;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
@@ -41,6 +42,14 @@ pub fn about(app: &App) -> Value {
 ///
 /// # Errors
 /// [`ApiError::NotReady`] until there is a model.
+#[utoipa::path(
+    get,
+    path = "/model_info",
+    tag = "index",
+    operation_id = "index_model_info",
+    summary = "What is loaded",
+    responses((status = 200, description = "The loaded model", body = Object), Refusals)
+)]
 pub async fn model(State(app): State<Arc<App>>) -> Result<Json<Value>, ApiError> {
     let status = app.engine.status();
     if !status.ready {
@@ -69,6 +78,14 @@ fn describe(settings: &ModelSettings, status: &EngineStatus) -> Value {
 }
 
 /// `GET /test_stream`: a line each second, for ten seconds or until the client leaves.
+#[utoipa::path(
+    get,
+    path = "/test_stream",
+    tag = "index",
+    operation_id = "index_test_stream",
+    summary = "Lines, to try whether streams arrive",
+    responses((status = 200, description = "A line a second", content_type = "text/plain", body = String), Refusals)
+)]
 pub async fn test_stream() -> impl IntoResponse {
     let start = Instant::now();
     let lines = stream::unfold(0, move |line: u32| async move {

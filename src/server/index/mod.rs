@@ -2,6 +2,7 @@
 //!
 //! Its *reference audios* are the registered voices, in the order of their names.
 
+mod api;
 mod fields;
 mod info;
 mod opus;
@@ -21,6 +22,12 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use std::sync::Arc;
+use utoipa::OpenApi;
+
+/// The dialect's part of the description.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    api::Api::openapi()
+}
 
 pub fn router(app: Arc<App>) -> Router<Arc<App>> {
     Router::new()

@@ -13,6 +13,7 @@ use crate::server::client::Peer;
 use crate::server::error::ApiError;
 use crate::server::format::{Container, Encoder, Format, OpusOptions};
 use crate::server::health::unix_seconds;
+use crate::server::openapi::{Binary, Refusals};
 use crate::server::request::RequestId;
 use crate::server::speech::{Speech, label};
 use axum::Extension;
@@ -30,6 +31,15 @@ const AGAIN: Duration = Duration::from_millis(100);
 
 /// Where nobody is before it, a request is answered with its first audio, so that what fails until
 /// then has a status of its own; otherwise at once, and the audio follows when its turn has come.
+#[utoipa::path(
+    post,
+    path = "/synthesize_stream_opus",
+    tag = "index",
+    operation_id = "index_synthesize_stream_opus",
+    summary = "Speech as Opus, one request at a time",
+    request_body = super::api::IndexRequest,
+    responses((status = 200, description = "Opus in Ogg", content_type = "audio/ogg", body = inline(Binary)), Refusals)
+)]
 pub async fn handle(
     State(app): State<Arc<App>>,
     Extension(id): Extension<RequestId>,

@@ -3,6 +3,7 @@
 use crate::server::app::App;
 use crate::server::error::{ApiError, RETRY};
 use crate::server::health::unix_seconds;
+use crate::server::openapi::Refusals;
 use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
@@ -44,6 +45,14 @@ pub struct Turn {
 }
 
 /// `GET /opus_queue_status`.
+#[utoipa::path(
+    get,
+    path = "/opus_queue_status",
+    tag = "index",
+    operation_id = "index_opus_queue_status",
+    summary = "The line of Opus streams",
+    responses((status = 200, description = "Who is served", body = Object), Refusals)
+)]
 pub async fn status(State(app): State<Arc<App>>) -> Json<Value> {
     Json(app.opus_queue.status(unix_seconds()))
 }

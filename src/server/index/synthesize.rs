@@ -9,6 +9,7 @@ use crate::server::app::App;
 use crate::server::client::Peer;
 use crate::server::error::ApiError;
 use crate::server::format::{Container, Encoder, Format};
+use crate::server::openapi::{Binary, Refusals};
 use crate::server::request::RequestId;
 use crate::server::speech::Speech;
 use axum::Extension;
@@ -38,6 +39,15 @@ enum Endpoint {
 type Asked = (Extension<RequestId>, Extension<Peer>, Request);
 
 /// `POST /synthesize`.
+#[utoipa::path(
+    post,
+    path = "/synthesize",
+    tag = "index",
+    operation_id = "index_synthesize",
+    summary = "Speech as a file",
+    request_body = super::api::IndexRequest,
+    responses((status = 200, description = "A WAV file", content_type = "audio/wav", body = inline(Binary)), Refusals)
+)]
 pub async fn whole(
     State(app): State<Arc<App>>,
     id: Extension<RequestId>,
@@ -48,6 +58,15 @@ pub async fn whole(
 }
 
 /// `POST /synthesize_simple`.
+#[utoipa::path(
+    post,
+    path = "/synthesize_simple",
+    tag = "index",
+    operation_id = "index_synthesize_simple",
+    summary = "Speech as a file, with no parameters",
+    request_body = super::api::IndexRequest,
+    responses((status = 200, description = "A WAV file", content_type = "audio/wav", body = inline(Binary)), Refusals)
+)]
 pub async fn simple(
     State(app): State<Arc<App>>,
     id: Extension<RequestId>,
@@ -58,6 +77,15 @@ pub async fn simple(
 }
 
 /// `POST /synthesize_stream`.
+#[utoipa::path(
+    post,
+    path = "/synthesize_stream",
+    tag = "index",
+    operation_id = "index_synthesize_stream",
+    summary = "Speech as it is made",
+    request_body = super::api::IndexRequest,
+    responses((status = 200, description = "Raw 16-bit samples", content_type = "application/octet-stream", body = inline(Binary)), Refusals)
+)]
 pub async fn stream(
     State(app): State<Arc<App>>,
     id: Extension<RequestId>,
@@ -68,6 +96,14 @@ pub async fn stream(
 }
 
 /// `GET /test`.
+#[utoipa::path(
+    get,
+    path = "/test",
+    tag = "index",
+    operation_id = "index_test",
+    summary = "A fixed text in the first voice",
+    responses((status = 200, description = "A WAV file", content_type = "audio/wav", body = inline(Binary)), Refusals)
+)]
 pub async fn test(
     State(app): State<Arc<App>>,
     id: Extension<RequestId>,

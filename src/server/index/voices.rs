@@ -4,6 +4,7 @@ use crate::audio::wav;
 use crate::engine::EngineError;
 use crate::server::app::App;
 use crate::server::error::ApiError;
+use crate::server::openapi::{Binary, Refusals};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::header;
@@ -16,6 +17,14 @@ use std::sync::Arc;
 ///
 /// `path` is where the recording would lie below the server's folder of voices; where that folder
 /// is concerns no client.
+#[utoipa::path(
+    get,
+    path = "/reference_audios",
+    tag = "index",
+    operation_id = "index_reference_audios",
+    summary = "Reference audios",
+    responses((status = 200, description = "The registered voices", body = Object), Refusals)
+)]
 pub async fn list(State(app): State<Arc<App>>) -> Json<Value> {
     let voices = app.engine.status().voices;
     let audios: Vec<_> = voices
@@ -31,6 +40,15 @@ pub async fn list(State(app): State<Arc<App>>) -> Json<Value> {
 }
 
 /// `GET /download_reference_audio/{index}`.
+#[utoipa::path(
+    get,
+    path = "/download_reference_audio/{index}",
+    tag = "index",
+    operation_id = "index_download_reference_audio",
+    summary = "The recording of a voice",
+    params(("index" = i64, Path, description = "Of `/reference_audios`")),
+    responses((status = 200, description = "A WAV file", content_type = "audio/wav", body = inline(Binary)), Refusals)
+)]
 pub async fn download(
     State(app): State<Arc<App>>,
     Path(index): Path<String>,

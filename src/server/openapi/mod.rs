@@ -22,7 +22,7 @@ pub use schemas::{Binary, Problem, Refusals};
 
 use super::app::App;
 use super::dialect::{Dialect, Dialects};
-use super::{health, light};
+use super::{health, index, light};
 use axum::Router;
 use axum::http::header;
 use axum::routing::get;
@@ -69,8 +69,8 @@ fn part(dialect: Dialect) -> Option<OpenApi> {
     match dialect {
         Dialect::Common => Some(health::openapi()),
         Dialect::Light => Some(light::openapi()),
-        Dialect::Index
-        | Dialect::Index2
+        Dialect::Index => Some(index::openapi()),
+        Dialect::Index2
         | Dialect::Workflow
         | Dialect::Tasks
         | Dialect::Openai
