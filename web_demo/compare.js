@@ -15,6 +15,8 @@ const made = { a: null, b: null };
 let playing = null;
 let queue = [];
 let quiet;
+let picture;
+let moving = false;
 
 /** `text()` is what to say; `hush()` stops whatever else sounds; `show(playing)` follows the sound. */
 export function setUp({ text, hush, show }) {
@@ -30,7 +32,7 @@ export function setUp({ text, hush, show }) {
     at(`voice-${side}`).addEventListener("change", () => forget(side));
   }
   at("switch").addEventListener("click", swap);
-  tick(show);
+  picture = show;
 }
 
 export const running = () => SIDES.some((side) => made[side] && !made[side].over) || Boolean(playing);
@@ -39,9 +41,9 @@ export function fill() {
   for (const side of SIDES) {
     const chosen = at(`voice-${side}`).value;
     at(`voice-${side}`).replaceChildren(...voices.list().map((voice) => new Option(voices.title(voice), voice.id)));
-    const at_start = side === "a" ? 0 : Math.min(1, voices.list().length - 1);
+    const first = side === "a" ? 0 : Math.min(1, voices.list().length - 1);
     if (voices.find(chosen).id === chosen) at(`voice-${side}`).value = chosen;
-    else at(`voice-${side}`).selectedIndex = at_start;
+    else at(`voice-${side}`).selectedIndex = first;
   }
   buttons();
 }
@@ -114,6 +116,7 @@ function play(side, part = 0, following = false) {
     next();
   });
   playing = { side, player };
+  if (!moving) frame(null);
   buttons();
 }
 
@@ -139,7 +142,11 @@ function silence() {
 /** Falls silent at once. */
 export function halt() {
   queue = [];
-  for (const side of SIDES) if (made[side] && !made[side].over) made[side].stop();
+  for (const side of SIDES) {
+    if (!made[side] || made[side].over) continue;
+    made[side].stop();
+    at("compare-status").textContent = t("Stopped.");
+  }
   silence();
 }
 
@@ -155,19 +162,13 @@ function buttons() {
   }
 }
 
-export { buttons as relabel };
-
-function tick(show) {
-  let shown = null;
-  const frame = () => {
-    requestAnimationFrame(frame);
-    const side = playing?.side ?? null;
-    if (shown && shown !== side) drawWave(at(`wave-${shown}`), made[shown]?.peaks ?? [], 0);
-    if (side) {
-      drawWave(at(`wave-${side}`), made[side].peaks, playing.player.played());
-      show();
-    }
-    shown = side;
-  };
-  requestAnimationFrame(frame);
+/** Draws while one of them sounds; `shown` is the side drawn last. */
+function frame(shown) {
+  const side = playing?.side ?? null;
+  if (shown && shown !== side) drawWave(at(`wave-${shown}`), made[shown]?.peaks ?? [], 0);
+  moving = side !== null;
+  if (!moving) return;
+  drawWave(at(`wave-${side}`), made[side].peaks, playing.player.played());
+  picture();
+  requestAnimationFrame(() => frame(side));
 }

@@ -1,6 +1,6 @@
 // The two ways to speak with the server. Both take text as it comes and give sound as it is made;
 // the realtime door also tells when each word is spoken. A door calls
-//   on.open()  on.sound(Int16Array)  on.words([{from, to, start, end}])  on.info({…})
+//   on.sound(Int16Array)  on.words([{from, to, start, end}])  on.info({…})
 // and at last once on.closed(error), with words or null; nothing after cancel().
 
 import { t } from "./i18n.js";
@@ -47,7 +47,6 @@ class Door {
       this.opened = true;
       this.greet();
       for (const frame of this.waiting.splice(0)) this.socket.send(frame);
-      on.open?.();
     };
     this.socket.onmessage = ({ data }) => {
       if (typeof data === "string") this.told(JSON.parse(data));

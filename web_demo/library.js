@@ -52,6 +52,7 @@ function say(words, bad = false) {
 export function showList(use) {
   at("to-read").textContent = t(TO_READ);
   at("to-read").lang = language();
+  if (recorder) at("record").textContent = t("Stop recording");
   const rows = voices.list().map((voice) => {
     const row = at("voice-row").content.cloneNode(true);
     row.querySelector(".voice-name").textContent = voices.title(voice);

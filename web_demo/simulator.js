@@ -38,6 +38,7 @@ export function showAnswers() {
   const names = [...Object.keys(ANSWERS[language()]).map((name) => [name, name]), ["", t("The text in the box")]];
   at("answer").replaceChildren(...names.map(([value, name]) => new Option(name, value)));
   at("answer").selectedIndex = Math.max(0, chosen);
+  if (running()) at("simulate").textContent = t("Stop");
 }
 
 function showRate() {

@@ -49,7 +49,6 @@ export class Speech {
     this.audio = audio;
     this.player = this.silent ? null : streamPlayer(audio, (report) => this.progress(report));
     this.door = openDoor({ ...this.voice, recording }, {
-      open: () => (this.openedAt = performance.now()),
       sound: (samples) => this.heard(samples),
       words: (words) => {
         this.timed = true;
@@ -99,8 +98,8 @@ export class Speech {
   heard(samples) {
     if (this.over) return;
     const now = performance.now();
-    // The way to the server counts where text was waiting for it.
-    const since = now - Math.max(this.firstText ?? now, this.openedAt ?? 0);
+    // Also what connecting took, and sending a recording: the reader waits for all of it.
+    const since = now - (this.firstText ?? now);
     this.firstPacket ??= since;
     this.hops.push({ at: since, seconds: samples.length / RATE });
     addPeaks(this.peaks, samples, this.samples, barOf(RATE), 1 / 32768);

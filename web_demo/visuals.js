@@ -19,14 +19,15 @@ export function readColors() {
   colors = { ink: of("--ink"), line: of("--line"), accent: of("--accent"), soft: of("--soft"), ramp: ramp(of("--heat").split(",")) };
 }
 
-/** 256 colours between some `#rrggbb` (quiet to loud), the quiet end fading to nothing. */
+/** 256 colours between some `#rrggbb` (quiet to loud), the quiet end fading to nothing; as pixels. */
 function ramp(stops) {
   const rgb = stops.map((stop) => [1, 3, 5].map((i) => parseInt(stop.trim().slice(i, i + 2), 16)));
-  return Array.from({ length: 256 }, (_, value) => {
+  return Uint32Array.from({ length: 256 }, (_, value) => {
     const place = (value / 255) * (rgb.length - 1);
     const at = Math.min(rgb.length - 2, Math.floor(place));
     const mix = (i) => Math.round(rgb[at][i] + (rgb[at + 1][i] - rgb[at][i]) * (place - at));
-    return [mix(0), mix(1), mix(2), Math.min(255, Math.round(value * 2.2))];
+    const opaque = Math.min(255, Math.round(value * 2.2));
+    return ((opaque << 24) | (mix(2) << 16) | (mix(1) << 8) | mix(0)) >>> 0;
   });
 }
 
@@ -58,6 +59,7 @@ export class Spectrogram {
     this.hidden.width = Math.max(1, Math.ceil(width / COLUMN));
     this.hidden.height = Math.max(1, height);
     this.column = this.hiddenPen.createImageData(1, this.hidden.height);
+    this.pixels = new Uint32Array(this.column.data.buffer);
     this.rows = null;
     this.pen.clearRect(0, 0, width, height);
   }
@@ -78,14 +80,13 @@ export class Spectrogram {
     if (this.canvas.clientWidth && fitted(this.canvas)) this.clear();
     if (!this.rows) this.plan(analyser.frequencyBinCount);
     analyser.getByteFrequencyData(this.levels);
-    const pixels = this.column.data;
-    this.rows.forEach((bin, row) => {
-      const low = Math.floor(bin);
-      const part = bin - low;
-      const level = this.levels[low] * (1 - part) + (this.levels[low + 1] ?? 0) * part;
-      const [r, g, b, a] = colors.ramp[Math.round(level)];
-      pixels.set([r, g, b, a], 4 * row);
-    });
+    const { rows, levels, pixels } = this;
+    for (let row = 0; row < rows.length; row += 1) {
+      const low = Math.floor(rows[row]);
+      const part = rows[row] - low;
+      const level = levels[low] * (1 - part) + levels[low + 1] * part;
+      pixels[row] = colors.ramp[Math.round(level)];
+    }
     const { width, height } = this.hidden;
     this.hiddenPen.putImageData(this.column, this.head, 0);
     this.head = (this.head + 1) % width;

@@ -1,7 +1,6 @@
 // The page's texts in Chinese, by their English words.
 
 export const ZH = {
-  "Looking for the server…": "正在寻找服务器…",
   "Keyboard shortcuts": "快捷键",
   "API key": "API 密钥",
   "Voice": "声音",

@@ -86,11 +86,6 @@ const steps = {
     await picture(page, "idle");
     await page.fill("#text", "Good morning and welcome to the show. The price of gold has gone up again.");
     await watchWords(page);
-    await page.evaluate(() => {
-      window.frames = 0;
-      const count = () => { window.frames += 1; requestAnimationFrame(count); };
-      count();
-    });
     await page.press("#text", "Control+Enter");
     await isState(page, "playing", "error");
     await page.waitForFunction(() => +document.getElementById("played").dataset.samples > 20_000, null, { timeout: LONG });
