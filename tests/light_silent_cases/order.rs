@@ -58,7 +58,7 @@ async fn options_of_the_first_frame() {
         (r#"{"voice":"default","tts_model_name":"other"}"#, "INVALID_PARAMETER"),
         (r#"{"voice":"nobody"}"#, "NOT_FOUND"),
         (r#"{"voice":"default","sample_rate":7999}"#, "VALIDATION_FAILED"),
-        (r#"{"voice":"default","response_format":"opus"}"#, "INVALID_PARAMETER"),
+        (r#"{"voice":"default","response_format":"aac"}"#, "INVALID_PARAMETER"),
     ] {
         let mut client = server.connect().await;
         client.text(frame).await;

@@ -149,7 +149,6 @@ impl Asked {
             streaming: self.speed == 1.0,
             speed: self.speed,
             seed: None,
-            timestamps: false,
             sampling: Default::default(),
             timestamps: false,
         };
