@@ -6,14 +6,16 @@ mod chars;
 mod long;
 mod normalize;
 mod numbers;
+mod original;
 mod prepare;
 mod split;
 mod stream;
 mod words;
 
 pub use chars::{contains_chinese, is_only_punctuation};
-pub use normalize::{chinese_rules, normalize};
+pub use normalize::{Lexicon, LexiconError, NormalStream, Normalizer, Piece};
 pub use numbers::spell_out_numbers;
+pub use original::{chinese_rules, original_rules};
 pub use prepare::prepare;
 pub use split::{Language, split_paragraph};
 pub use stream::TextStream;

@@ -2,7 +2,7 @@
 
 use super::chars::{contains_chinese, is_only_punctuation};
 use super::long::cut_long;
-use super::normalize::{has_control_tokens, normalize};
+use super::original::{has_control_tokens, original_rules};
 use super::split::{Language, split_paragraph};
 
 /// Most tokens of a piece: half a minute of speech, the length models are trained on.
@@ -13,7 +13,7 @@ const MAX_TOKENS: usize = 100;
 /// Empty when there is nothing to speak (white space, punctuation). `count_tokens` gives the
 /// number of a text's tokens in the model's vocabulary.
 pub fn prepare(text: &str, count_tokens: impl Fn(&str) -> usize) -> Vec<String> {
-    let text = normalize(text);
+    let text = original_rules(text);
     if text.is_empty() {
         return vec![];
     }

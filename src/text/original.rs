@@ -8,7 +8,7 @@ use super::numbers::spell_out_numbers;
 
 /// Normalises a text as one string, by the rules of its language. Text with control tokens
 /// (`<|…|>`) only loses white space at its ends: who writes those knows what they want spoken.
-pub fn normalize(text: &str) -> String {
+pub fn original_rules(text: &str) -> String {
     let text = text.trim();
     if has_control_tokens(text) {
         text.to_string()
@@ -57,15 +57,15 @@ mod tests {
 
     #[test]
     fn the_language_decides_about_digits() {
-        assert_eq!(normalize(" 3 apples\n"), "three apples");
-        assert_eq!(normalize(" 3 个苹果 "), "3个苹果");
-        assert_eq!(normalize("100%"), "one hundred%");
+        assert_eq!(original_rules(" 3 apples\n"), "three apples");
+        assert_eq!(original_rules(" 3 个苹果 "), "3个苹果");
+        assert_eq!(original_rules("100%"), "one hundred%");
     }
 
     #[test]
     fn control_tokens_switch_rules_off() {
         let text = "说 3 句<|endofprompt|>第 1.5 个";
-        assert_eq!(normalize(&format!("  {text} ")), text);
+        assert_eq!(original_rules(&format!("  {text} ")), text);
     }
 
     #[test]

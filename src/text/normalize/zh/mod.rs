@@ -1,0 +1,6 @@
+//! Mandarin.
+
+use super::reading::Rule;
+
+/// For places that begin with an ideograph, a digit or a sign.
+pub const RULES: &[Rule] = &[];
