@@ -3,8 +3,8 @@
 use mynah::audio::Clip;
 use mynah::config::{EngineConfig, LimitsConfig};
 use mynah::engine::{
-    self, AudioEvent, DEFAULT_VOICE, EngineError, EngineHandle, EngineSettings, Registry, Session,
-    SpeakRequest, TextEvent, TextInput, VoiceSource,
+    self, AudioEvent, DEFAULT_VOICE, EngineError, EngineHandle, EngineSettings, Readings, Registry,
+    Session, SpeakRequest, TextEvent, TextInput, VoiceSource,
 };
 use mynah::model::cosyvoice2::{CosyVoice2, LoadOptions};
 use mynah::model::device;
@@ -33,6 +33,7 @@ fn start_with(engine: EngineConfig, limits: LimitsConfig) -> EngineHandle {
         engine,
         limits,
         registry: Registry::from_dir(&dir.join("prompts")).expect("the bundled prompts"),
+        readings: Readings::default(),
         sample_rate: 24_000,
     };
     let device = device::by_name("cpu").expect("the CPU");
@@ -52,6 +53,7 @@ fn request(voice: VoiceSource, text: TextInput) -> SpeakRequest {
         seed: Some(3),
         sampling: Default::default(),
         timestamps: false,
+        normalize: None,
     }
 }
 

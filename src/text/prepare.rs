@@ -3,7 +3,7 @@
 use super::chars::{contains_chinese, is_only_punctuation};
 use super::long::cut_long;
 use super::original::{has_control_tokens, original_rules};
-use super::split::{Language, split_paragraph};
+use super::split::{Measure, split_paragraph};
 
 /// Most tokens of a piece: half a minute of speech, the length models are trained on.
 const MAX_TOKENS: usize = 100;
@@ -21,7 +21,7 @@ pub fn prepare(text: &str, count_tokens: impl Fn(&str) -> usize) -> Vec<String> 
         vec![text]
     } else {
         let chinese = contains_chinese(&text);
-        let language = if chinese { Language::Chinese } else { Language::English };
+        let language = if chinese { Measure::Chinese } else { Measure::English };
         split_paragraph(&text, language, false, &count_tokens)
     };
     pieces

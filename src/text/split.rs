@@ -2,7 +2,7 @@
 
 /// How a text is measured and where its sentences end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Language {
+pub enum Measure {
     /// Measured in characters.
     Chinese,
     /// Measured in tokens.
@@ -22,13 +22,13 @@ const MERGE_LENGTH: usize = 20;
 /// stays. A sentence is never cut, however long.
 pub fn split_paragraph(
     text: &str,
-    language: Language,
+    language: Measure,
     comma_split: bool,
     count_tokens: &dyn Fn(&str) -> usize,
 ) -> Vec<String> {
     let length = |text: &str| match language {
-        Language::Chinese => text.chars().count(),
-        Language::English => count_tokens(text),
+        Measure::Chinese => text.chars().count(),
+        Measure::English => count_tokens(text),
     };
     let mut pieces: Vec<String> = Vec::new();
     let mut current = String::new();
@@ -49,17 +49,17 @@ pub fn split_paragraph(
 }
 
 /// The sentences with their terminators and the closing quotes that follow these.
-fn sentences(text: &str, language: Language, comma_split: bool) -> Vec<String> {
+fn sentences(text: &str, language: Measure, comma_split: bool) -> Vec<String> {
     let terminates = |c: char| match c {
         '.' | '?' | '!' | ';' => true,
-        ':' => language == Language::English,
-        '。' | '？' | '！' | '；' | '：' | '、' => language == Language::Chinese,
+        ':' => language == Measure::English,
+        '。' | '？' | '！' | '；' | '：' | '、' => language == Measure::Chinese,
         '，' | ',' => comma_split,
         _ => false,
     };
     let mut text = text.to_string();
     if !text.ends_with(terminates) {
-        text.push(if language == Language::Chinese { '。' } else { '.' });
+        text.push(if language == Measure::Chinese { '。' } else { '.' });
     }
     let mut sentences: Vec<String> = Vec::new();
     let mut start = 0;
@@ -83,28 +83,28 @@ fn sentences(text: &str, language: Language, comma_split: bool) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn split(text: &str, language: Language) -> Vec<String> {
+    fn split(text: &str, language: Measure) -> Vec<String> {
         split_paragraph(text, language, false, &|text| text.chars().count())
     }
 
     /// Texts that begin with terminators and quotes have no sentence to attach them to.
     #[test]
     fn odd_beginnings_are_no_trouble() {
-        assert_eq!(split(".\"Hello.\" he said", Language::English), ["\"Hello.\" he said."]);
-        assert_eq!(split("", Language::English), [""; 0]);
-        assert_eq!(split("...", Language::English), [""; 0]);
-        assert_eq!(split("。”你好", Language::Chinese), ["”你好。"]);
+        assert_eq!(split(".\"Hello.\" he said", Measure::English), ["\"Hello.\" he said."]);
+        assert_eq!(split("", Measure::English), [""; 0]);
+        assert_eq!(split("...", Measure::English), [""; 0]);
+        assert_eq!(split("。”你好", Measure::Chinese), ["”你好。"]);
     }
 
     #[test]
     fn repeated_terminators_are_said_once() {
-        assert_eq!(split("Wait... what?!", Language::English), ["Wait. what?"]);
+        assert_eq!(split("Wait... what?!", Measure::English), ["Wait. what?"]);
     }
 
     #[test]
     fn short_ends_join_the_piece_before() {
         let long = "x".repeat(70);
-        assert_eq!(split(&format!("{long}. {long}. y."), Language::English).len(), 2);
-        assert_eq!(split(&format!("{long}. y."), Language::English).len(), 1);
+        assert_eq!(split(&format!("{long}. {long}. y."), Measure::English).len(), 2);
+        assert_eq!(split(&format!("{long}. y."), Measure::English).len(), 1);
     }
 }
