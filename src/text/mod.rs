@@ -3,6 +3,7 @@
 //! A leaf: knows no model. What depends on the model's tokens takes a function that counts them.
 
 mod chars;
+mod inside;
 mod long;
 mod normalize;
 mod numbers;

@@ -1,5 +1,7 @@
 //! A text to the pieces that are synthesised one after another.
 
+use super::inside::Inside;
+
 /// How a text is measured and where its sentences end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Measure {
@@ -19,7 +21,8 @@ const MERGE_LENGTH: usize = 20;
 /// pieces of about 60 to 80 tokens or characters.
 ///
 /// A text without a terminator at its end gets one; of several terminators in a row the first
-/// stays. A sentence is never cut, however long.
+/// stays. A sentence is never cut, however long, and none ends within a number, an abbreviation or a
+/// quotation of its length.
 pub fn split_paragraph(
     text: &str,
     language: Measure,
@@ -61,13 +64,19 @@ fn sentences(text: &str, language: Measure, comma_split: bool) -> Vec<String> {
     if !text.ends_with(terminates) {
         text.push(if language == Measure::Chinese { '。' } else { '.' });
     }
+    let inside = Inside::of(&text);
     let mut sentences: Vec<String> = Vec::new();
     let mut start = 0;
+    // Whether the last sentence goes on.
+    let mut open = false;
     for (at, c) in text.char_indices().filter(|(_, c)| terminates(*c)) {
         let after = at + c.len_utf8();
         // Empty after another terminator.
         if start < at {
-            sentences.push(text[start..after].into());
+            match sentences.last_mut().filter(|_| open) {
+                Some(last) => last.push_str(&text[start..after]),
+                None => sentences.push(text[start..after].into()),
+            }
         }
         start = after;
         let quote = text[after..].chars().next().filter(|c| matches!(c, '"' | '”'));
@@ -75,6 +84,7 @@ fn sentences(text: &str, language: Measure, comma_split: bool) -> Vec<String> {
             last.push(quote);
             start += quote.len_utf8();
         }
+        open = inside.contains(start);
     }
     sentences
 }
@@ -99,6 +109,28 @@ mod tests {
     #[test]
     fn repeated_terminators_are_said_once() {
         assert_eq!(split("Wait... what?!", Measure::English), ["Wait. what?"]);
+    }
+
+    /// Pieces as short as can be, so that each place to cut is used.
+    #[test]
+    fn numbers_and_quotations_are_not_cut() {
+        let text =
+            format!("{} \"Yes. I do! {}\" {}.", "a".repeat(61), "b".repeat(30), "c".repeat(61));
+        assert_eq!(split(&text, Measure::English).len(), 1);
+        let text = format!(
+            "{}。他走了：“好。{}。”{}。",
+            "一".repeat(61),
+            "二".repeat(40),
+            "三".repeat(61)
+        );
+        let pieces = split(&text, Measure::Chinese);
+        assert_eq!(pieces.concat(), text);
+        assert!(
+            pieces.iter().all(|p| p.matches('“').count() == p.matches('”').count()),
+            "{pieces:?}"
+        );
+        let text = format!("{} 10:30 {}", "a".repeat(70), "b".repeat(70));
+        assert_eq!(split(&text, Measure::English), [text + "."]);
     }
 
     #[test]
