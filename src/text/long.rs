@@ -116,7 +116,7 @@ mod tests {
     /// "Very", "to like" and "music" are not cut in their middle.
     #[test]
     fn chinese_words_stay_whole() {
-        assert_eq!(cut("我们都非常喜欢音乐", 5), ["我们都", "非常喜欢", "音乐"]);
+        assert_eq!(cut("我们都非常喜欢音乐", 4), ["我们都", "非常喜欢", "音乐"]);
     }
 
     #[test]

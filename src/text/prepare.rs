@@ -68,6 +68,45 @@ mod tests {
         }
     }
 
+    /// Words, numbers, marks and quotes in any order, of one language and of both.
+    #[test]
+    fn every_word_is_spoken_once_and_in_order() {
+        const WORDS: [&str; 16] = [
+            "hello",
+            "Dr.",
+            "e.g.",
+            "never",
+            "x",
+            "don't",
+            "wonderful",
+            "J.",
+            "天气",
+            "很好",
+            "我们",
+            "音乐",
+            "一",
+            "预报",
+            "北京",
+            "don",
+        ];
+        const MARKS: [&str; 14] =
+            [" ", " ", " ", ". ", "! ", "\" ", " \"", ", ", "。", "，", "“", "”", " (", ") "];
+        let mut state: u64 = 7;
+        let mut draw = |n: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) as usize % n
+        };
+        for round in 0..300 {
+            let words = if round % 3 == 0 { 8 } else { WORDS.len() };
+            let text: String = (0..5 + draw(150))
+                .flat_map(|_| [WORDS[draw(words)], MARKS[draw(MARKS.len())]])
+                .collect();
+            let pieces = prepare(&text, tokens);
+            assert_eq!(letters(&pieces.concat()), letters(&text), "{text:?}");
+            assert!(pieces.iter().all(|piece| tokens(piece) <= MAX_TOKENS), "{text:?}");
+        }
+    }
+
     #[test]
     fn sentences_of_both_languages_are_kept() {
         assert_eq!(prepare("Hello there. I am 5", tokens), ["Hello there. I am five."]);
