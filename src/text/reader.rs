@@ -65,7 +65,12 @@ impl Reader {
     }
 
     fn through(&mut self, pieces: Vec<Piece>) -> ReadText {
-        let spoken = pieces.iter().map(|piece| self.stream.push(&piece.spoken)).collect();
+        let mut spoken: String =
+            pieces.iter().map(|piece| self.stream.push(&piece.spoken)).collect();
+        // A space may be held for what comes after it; the word before it need not wait.
+        if self.normal.as_ref().is_some_and(NormalStream::holds_space) {
+            spoken += &self.stream.end_word();
+        }
         ReadText { spoken, pieces }
     }
 }
@@ -100,6 +105,16 @@ mod tests {
             assert_eq!(read(Some(Normalizer::default()), parts), whole, "cut at {cut}");
         }
         assert!(whole.starts_with("Hello there,"), "{whole}");
+    }
+
+    /// Clients that send words with the space behind them are heard a word sooner.
+    #[test]
+    fn a_word_leaves_with_the_space_behind_it() {
+        let mut reader = Reader::new(Some(Normalizer::default()));
+        assert_eq!(reader.push("one").spoken, "");
+        assert_eq!(reader.push(" ").spoken, "one");
+        assert_eq!(reader.push("two ").spoken, " two");
+        assert_eq!(reader.push("- thr").spoken + &reader.flush().spoken, ", thr");
     }
 
     #[test]
