@@ -144,7 +144,7 @@ fn router(app: Arc<App>, dialects: Dialects) -> Router {
     let common = Router::new()
         .merge(health::router(&served))
         .merge(demo::router())
-        .merge(openapi::router(dialects, app.settings.auth.is_locked()));
+        .merge(openapi::router(dialects, &app.settings));
     let router = dialects.iter().fold(common, |router, dialect| {
         router.merge(match dialect {
             Dialect::Light => light::router(app.clone()),

@@ -37,8 +37,25 @@ const AGAIN: Duration = Duration::from_millis(100);
     tag = "index",
     operation_id = "index_synthesize_stream_opus",
     summary = "Speech as Opus, one request at a time",
-    request_body = super::api::IndexRequest,
-    responses((status = 200, description = "Opus in Ogg", content_type = "audio/ogg", body = inline(Binary)), Refusals)
+    request_body = super::api::IndexOpusRequest,
+    responses(
+        (
+            status = 200,
+            description = "Opus in Ogg",
+            content_type = "audio/ogg",
+            body = inline(Binary),
+            headers(
+                ("X-Opus-Sample-Rate" = u32, description = "Samples per second of a decoder"),
+                ("X-Original-Sample-Rate" = u32, description = "Samples per second of the model"),
+                ("X-Opus-Bitrate" = u32),
+                ("X-Opus-Complexity" = u32),
+                ("X-Channels" = u32),
+                ("X-Queue-Info" = String, description = "`sequential-processing`"),
+                ("X-Ignored-Parameters" = String, description = "What was not heeded"),
+            ),
+        ),
+        Refusals,
+    )
 )]
 pub async fn handle(
     State(app): State<Arc<App>>,

@@ -3,7 +3,6 @@
 use crate::server::app::App;
 use crate::server::error::{ApiError, RETRY};
 use crate::server::health::unix_seconds;
-use crate::server::openapi::Refusals;
 use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
@@ -51,7 +50,7 @@ pub struct Turn {
     tag = "index",
     operation_id = "index_opus_queue_status",
     summary = "The line of Opus streams",
-    responses((status = 200, description = "Who is served", body = Object), Refusals)
+    responses((status = 200, description = "Who is served", body = super::api::IndexQueue))
 )]
 pub async fn status(State(app): State<Arc<App>>) -> Json<Value> {
     Json(app.opus_queue.status(unix_seconds()))

@@ -46,7 +46,22 @@ type Asked = (Extension<RequestId>, Extension<Peer>, Request);
     operation_id = "index_synthesize",
     summary = "Speech as a file",
     request_body = super::api::IndexRequest,
-    responses((status = 200, description = "A WAV file", content_type = "audio/wav", body = inline(Binary)), Refusals)
+    responses(
+        (
+            status = 200,
+            description = "A WAV file",
+            content_type = "audio/wav",
+            body = inline(Binary),
+            headers(
+                ("Content-Disposition" = String),
+                ("X-Sample-Rate" = u32, description = "Samples per second"),
+                ("X-Bit-Depth" = u32),
+                ("X-Channels" = u32),
+                ("X-Ignored-Parameters" = String, description = "What was not heeded"),
+            ),
+        ),
+        Refusals,
+    )
 )]
 pub async fn whole(
     State(app): State<Arc<App>>,
@@ -64,8 +79,22 @@ pub async fn whole(
     tag = "index",
     operation_id = "index_synthesize_simple",
     summary = "Speech as a file, with no parameters",
-    request_body = super::api::IndexRequest,
-    responses((status = 200, description = "A WAV file", content_type = "audio/wav", body = inline(Binary)), Refusals)
+    request_body = super::api::IndexSimpleRequest,
+    responses(
+        (
+            status = 200,
+            description = "A WAV file",
+            content_type = "audio/wav",
+            body = inline(Binary),
+            headers(
+                ("Content-Disposition" = String),
+                ("X-Sample-Rate" = u32, description = "Samples per second"),
+                ("X-Bit-Depth" = u32),
+                ("X-Channels" = u32),
+            ),
+        ),
+        Refusals,
+    )
 )]
 pub async fn simple(
     State(app): State<Arc<App>>,
@@ -83,8 +112,23 @@ pub async fn simple(
     tag = "index",
     operation_id = "index_synthesize_stream",
     summary = "Speech as it is made",
-    request_body = super::api::IndexRequest,
-    responses((status = 200, description = "Raw 16-bit samples", content_type = "application/octet-stream", body = inline(Binary)), Refusals)
+    request_body = super::api::IndexStreamRequest,
+    responses(
+        (
+            status = 200,
+            description = "Raw 16-bit samples, little-endian",
+            content_type = "application/octet-stream",
+            body = inline(Binary),
+            headers(
+                ("Content-Disposition" = String),
+                ("X-Sample-Rate" = u32, description = "Samples per second"),
+                ("X-Bit-Depth" = u32),
+                ("X-Channels" = u32),
+                ("X-Ignored-Parameters" = String, description = "What was not heeded"),
+            ),
+        ),
+        Refusals,
+    )
 )]
 pub async fn stream(
     State(app): State<Arc<App>>,
@@ -102,7 +146,23 @@ pub async fn stream(
     tag = "index",
     operation_id = "index_test",
     summary = "A fixed text in the first voice",
-    responses((status = 200, description = "A WAV file", content_type = "audio/wav", body = inline(Binary)), Refusals)
+    responses(
+        (
+            status = 200,
+            description = "A WAV file",
+            content_type = "audio/wav",
+            body = inline(Binary),
+            headers(
+                ("Content-Disposition" = String),
+                ("X-Sample-Rate" = u32, description = "Samples per second"),
+                ("X-Bit-Depth" = u32),
+                ("X-Channels" = u32),
+            ),
+        ),
+        (status = 400, description = "No voice is registered"),
+        (status = 429, description = "Too many requests; `Retry-After` says when to come back"),
+        (status = 503, description = "Busy, loading or shutting down"),
+    )
 )]
 pub async fn test(
     State(app): State<Arc<App>>,

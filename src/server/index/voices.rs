@@ -4,7 +4,7 @@ use crate::audio::wav;
 use crate::engine::EngineError;
 use crate::server::app::App;
 use crate::server::error::ApiError;
-use crate::server::openapi::{Binary, Refusals};
+use crate::server::openapi::Binary;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::header;
@@ -23,7 +23,7 @@ use std::sync::Arc;
     tag = "index",
     operation_id = "index_reference_audios",
     summary = "Reference audios",
-    responses((status = 200, description = "The registered voices", body = Object), Refusals)
+    responses((status = 200, description = "The registered voices", body = super::api::IndexAudios))
 )]
 pub async fn list(State(app): State<Arc<App>>) -> Json<Value> {
     let voices = app.engine.status().voices;
@@ -46,8 +46,19 @@ pub async fn list(State(app): State<Arc<App>>) -> Json<Value> {
     tag = "index",
     operation_id = "index_download_reference_audio",
     summary = "The recording of a voice",
-    params(("index" = i64, Path, description = "Of `/reference_audios`")),
-    responses((status = 200, description = "A WAV file", content_type = "audio/wav", body = inline(Binary)), Refusals)
+    params(("index" = i64, Path, description = "Of `/reference_audios`", minimum = 0)),
+    responses(
+        (
+            status = 200,
+            description = "A WAV file",
+            content_type = "audio/wav",
+            body = inline(Binary),
+            headers(("Content-Disposition" = String)),
+        ),
+        (status = 400, description = "The path is malformed"),
+        (status = 404, description = "There is no reference audio of this number"),
+        (status = 422, description = "That is no whole number"),
+    )
 )]
 pub async fn download(
     State(app): State<Arc<App>>,

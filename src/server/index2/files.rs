@@ -17,8 +17,24 @@ const OVERHEAD: usize = 64 * 1024;
 
 const SUFFIXES: [&str; 4] = ["wav", "mp3", "m4a", "flac"];
 
-/// `POST /api/v1/upload/audio`. An upload's id is the digest of its content, whichever one the
-/// client would like.
+/// Stores a recording. An upload's id is the digest of its content, whichever one the client would
+/// like.
+#[utoipa::path(
+    post,
+    path = "/api/v1/upload/audio",
+    tag = "index2",
+    operation_id = "index2_upload",
+    request_body(content = super::api::Index2Form, content_type = "multipart/form-data"),
+    responses(
+        (status = 200, description = "It is stored", body = super::api::Index2Uploaded),
+        (status = 400, description = "The form or its recording cannot be used"),
+        (status = 404, description = "This server stores nothing"),
+        (status = 408, description = "The body came too slowly"),
+        (status = 413, description = "The file is larger than allowed"),
+        (status = 422, description = "The recording is too long"),
+        (status = 503, description = "The storage is full, or there are too many uploads"),
+    )
+)]
 pub async fn upload(
     State(app): State<Arc<App>>,
     request: Request,
@@ -79,7 +95,19 @@ fn check_suffix(name: &str) -> Result<(), ApiError> {
     Err(ApiError::UnsupportedAudio(format!("不支持的音频格式: the file's name must end in {all}")))
 }
 
-/// `GET /api/v1/file/{id}`.
+/// What is known of an upload.
+#[utoipa::path(
+    get,
+    path = "/api/v1/file/{id}",
+    tag = "index2",
+    operation_id = "index2_file",
+    params(("id" = String, Path, description = "Its `file_id`, 64 hexadecimal digits")),
+    responses(
+        (status = 200, description = "The upload", body = super::api::Index2File),
+        (status = 400, description = "That can be no id"),
+        (status = 404, description = "There is no such upload"),
+    )
+)]
 pub async fn one(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
@@ -102,7 +130,17 @@ pub async fn find(app: &App, id: &str) -> Result<FileInfo, ApiError> {
     })
 }
 
-/// `GET /api/v1/files`: the names of all uploads by their ids.
+/// The names of all uploads by their ids.
+#[utoipa::path(
+    get,
+    path = "/api/v1/files",
+    tag = "index2",
+    operation_id = "index2_files",
+    responses(
+        (status = 200, description = "All of them", body = super::api::Index2Files),
+        (status = 404, description = "This server stores nothing"),
+    )
+)]
 pub async fn all(State(app): State<Arc<App>>) -> Result<Json<Value>, ApiError> {
     let uploads = app.jobs.uploads().await?;
     let files: Map<_, _> =

@@ -4,6 +4,7 @@
 //! audio is found with `.wav` and without, and `POST /api/v1/tts/sync` answers the audio itself,
 //! or, to clients that accept nothing but JSON, where it is found.
 
+mod api;
 mod files;
 mod reply;
 mod request;
@@ -18,9 +19,15 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use utoipa::OpenApi;
 
 /// What this dialect's jobs are known by.
 const KIND: &str = "index2";
+
+/// The dialect's part of the description.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    api::Api::openapi()
+}
 
 pub fn router(app: Arc<App>) -> Router<Arc<App>> {
     Router::new()
@@ -39,6 +46,15 @@ pub fn router(app: Arc<App>) -> Router<Arc<App>> {
         .layer(DefaultBodyLimit::disable())
 }
 
+/// Whether the engine made progress or is idle.
+#[utoipa::path(
+    get,
+    path = "/api/v1/health",
+    tag = "index2",
+    operation_id = "index2_health",
+    security(()),
+    responses((status = 200, description = "How it is", body = api::Index2Health))
+)]
 async fn health(State(app): State<Arc<App>>) -> Json<Value> {
     let status = if app.healthy() { "healthy" } else { "unhealthy" };
     Json(json!({ "status": status, "model_loaded": app.engine.status().ready }))

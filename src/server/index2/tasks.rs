@@ -4,6 +4,7 @@ use super::{KIND, reply};
 use crate::jobs::{Filter, JobState};
 use crate::server::app::App;
 use crate::server::error::ApiError;
+use crate::server::openapi::Binary;
 use crate::server::outcome;
 use axum::Json;
 use axum::extract::{Path, State};
@@ -18,7 +19,19 @@ const MOST: usize = 1000;
 
 const NO_TASK: &str = "任务不存在";
 
-/// `GET /api/v1/task/{id}`.
+/// How a task stands.
+#[utoipa::path(
+    get,
+    path = "/api/v1/task/{id}",
+    tag = "index2",
+    operation_id = "index2_task",
+    params(("id" = String, Path, description = "Of the answer to its request")),
+    responses(
+        (status = 200, description = "The task", body = super::api::Index2Task),
+        (status = 400, description = "The path is malformed"),
+        (status = 404, description = "There is no such task"),
+    )
+)]
 pub async fn one(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
@@ -27,7 +40,20 @@ pub async fn one(
     Ok(Json(reply::task(&record)))
 }
 
-/// `DELETE /api/v1/task/{id}`. What is still being made is cancelled.
+/// Deletes a task and its speech. What is still being made is cancelled.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/task/{id}",
+    tag = "index2",
+    operation_id = "index2_delete_task",
+    params(("id" = String, Path, description = "Of the answer to its request")),
+    responses(
+        (status = 200, description = "It is gone", body = super::api::Index2Deleted),
+        (status = 400, description = "The path is malformed"),
+        (status = 404, description = "There is no such task"),
+        (status = 503, description = "The storage is full"),
+    )
+)]
 pub async fn delete(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
@@ -37,7 +63,23 @@ pub async fn delete(
     Ok(Json(json!({ "success": true, "message": "任务已删除" })))
 }
 
-/// `GET /api/v1/tasks?limit&status`, newest first.
+/// Tasks, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/tasks",
+    tag = "index2",
+    operation_id = "index2_tasks",
+    params(
+        ("limit" = Option<u32>, Query, description = "How many", minimum = 1, maximum = 1000),
+        ("status" = Option<super::api::Index2Status>, Query, description = "Only of this state"),
+    ),
+    responses(
+        (status = 200, description = "Some tasks", body = super::api::Index2Tasks),
+        (status = 400, description = "A parameter is malformed"),
+        (status = 404, description = "This server takes no jobs"),
+        (status = 422, description = "`limit` is out of its range"),
+    )
+)]
 pub async fn all(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<Value>, ApiError> {
     let Query { limit, states } = Query::parse(uri.query().unwrap_or_default())?;
     let list = |state| {
@@ -59,7 +101,25 @@ pub async fn all(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<Value>, A
     Ok(Json(json!({ "tasks": tasks })))
 }
 
-/// `GET /api/v1/audio/{id}`, also with `.wav` after it.
+/// A task's speech. Its id may have `.wav` after it.
+#[utoipa::path(
+    get,
+    path = "/api/v1/audio/{id}",
+    tag = "index2",
+    operation_id = "index2_audio",
+    params(("id" = String, Path, description = "Of the answer to its request")),
+    responses(
+        (
+            status = 200,
+            description = "A WAV file",
+            content_type = "audio/wav",
+            body = inline(Binary),
+            headers(("Content-Disposition" = String)),
+        ),
+        (status = 400, description = "The task is not completed"),
+        (status = 404, description = "There is no such task"),
+    )
+)]
 pub async fn audio(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,

@@ -9,7 +9,6 @@ mod zero_shot;
 
 use super::app::App;
 use super::error::ApiError;
-use super::openapi::Refusals;
 use super::request;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::middleware::from_fn_with_state;
@@ -40,7 +39,10 @@ pub fn router(app: Arc<App>) -> Router<Arc<App>> {
     path = "/query_tts_model",
     tag = "light",
     operation_id = "light_models",
-    responses((status = 200, description = "The loaded model", body = api::LightModels), Refusals)
+    responses((status = 200, description = "The loaded model"
+        , body = api::LightModels),
+        (status = 503, description = "Loading or shutting down"),
+    )
 )]
 async fn models(State(app): State<Arc<App>>) -> Json<Value> {
     Json(json!({ "tts_models": [app.engine.status().model_name] }))

@@ -1,6 +1,6 @@
 //! `POST /inference_zero_shot`: text and a prompt in, a file or a stream of speech out.
 
-use super::api::LightForm;
+use super::api::{LightForm, LightFormat};
 use super::form::{Bounds, Form, OVERHEAD};
 use super::{check_model, check_voice};
 use crate::engine::{SpeakRequest, TextInput, VoiceSource};
@@ -28,21 +28,30 @@ use tracing::Instrument;
     path = "/inference_zero_shot",
     tag = "light",
     operation_id = "light_inference_zero_shot",
-    request_body(content = LightForm, content_type = "multipart/form-data"),
+    request_body(content(
+        (LightForm = "multipart/form-data"),
+        (LightForm = "application/x-www-form-urlencoded"),
+    )),
     responses(
         (
             status = 200,
             description = "The speech: a WAV file, or raw samples with `stream`",
-            content_type = "application/octet-stream",
-            body = inline(Binary),
+            content(
+                (inline(Binary) = "application/octet-stream"),
+                (inline(Binary) = "audio/wav"),
+                (inline(Binary) = "audio/pcm"),
+                (inline(Binary) = "audio/ogg"),
+                (inline(Binary) = "audio/mpeg"),
+                (inline(Binary) = "audio/flac"),
+            ),
             headers(
                 ("X-Sample-Rate" = u32, description = "Samples per second"),
                 ("X-Bit-Depth" = u32),
                 ("X-Channels" = u32),
-                ("X-Audio-Format" = String),
-                ("X-Request-Id" = String, description = "Names the request in the log"),
+                ("X-Audio-Format" = LightFormat),
             ),
         ),
+        (status = 404, description = "No voice of that name is registered"),
         Refusals,
     )
 )]

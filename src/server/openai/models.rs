@@ -15,11 +15,31 @@ const ALIASES: [&str; 3] = ["tts-1", "tts-1-hd", "gpt-4o-mini-tts"];
 static CREATED: LazyLock<u64> =
     LazyLock::new(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs()));
 
+/// The loaded model.
+#[utoipa::path(
+    get,
+    path = "/v1/models",
+    tag = "openai",
+    operation_id = "openai_models",
+    responses((status = 200, description = "A list of one", body = super::api::OpenaiModels))
+)]
 pub async fn list(State(app): State<Arc<App>>) -> Json<Value> {
     Json(json!({ "object": "list", "data": [model(&app.engine.status().model_name)] }))
 }
 
 /// One model, by its own name or another that requests may use.
+#[utoipa::path(
+    get,
+    path = "/v1/models/{id}",
+    tag = "openai",
+    operation_id = "openai_model",
+    params(("id" = String, Path, description = "Its name", example = "tts-1")),
+    responses(
+        (status = 200, description = "The model", body = super::api::OpenaiModel),
+        (status = 400, description = "The path is malformed"),
+        (status = 404, description = "No model of that name is loaded"),
+    )
+)]
 pub async fn get(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,

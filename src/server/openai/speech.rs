@@ -8,6 +8,7 @@ use crate::server::app::App;
 use crate::server::client::Peer;
 use crate::server::error::ApiError;
 use crate::server::format::{Container, Encoder, Format};
+use crate::server::openapi::{Binary, Refusals};
 use crate::server::request::RequestId;
 use crate::server::speech::Speech;
 use crate::server::upload;
@@ -38,6 +39,35 @@ const VOICE: HeaderName = HeaderName::from_static("x-voice");
 /// Tells what of the request was not heeded.
 const NOTICE: HeaderName = HeaderName::from_static("x-notice");
 
+/// Speaks a text. Sound is sent as it is made, unless `speed` is another than 1.
+#[utoipa::path(
+    post,
+    path = "/v1/audio/speech",
+    tag = "openai",
+    operation_id = "openai_speech",
+    request_body = super::api::OpenaiSpeech,
+    responses(
+        (
+            status = 200,
+            description = "The speech in the format asked for, or `OpenaiEvent`s",
+            content(
+                (inline(Binary) = "audio/mpeg"),
+                (inline(Binary) = "audio/ogg"),
+                (inline(Binary) = "audio/flac"),
+                (inline(Binary) = "audio/wav"),
+                (inline(Binary) = "audio/pcm"),
+                (String = "text/event-stream"),
+            ),
+            headers(
+                ("X-Sample-Rate" = u32, description = "Samples per second"),
+                ("X-Voice" = String, description = "The voice that speaks"),
+                ("X-Notice" = String, description = "What was not heeded"),
+            ),
+        ),
+        (status = 404, description = "No voice of that name is registered"),
+        Refusals,
+    )
+)]
 pub async fn handle(
     State(app): State<Arc<App>>,
     Extension(id): Extension<RequestId>,

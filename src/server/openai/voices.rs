@@ -4,6 +4,7 @@ use crate::engine::{Recording, Store, StoreError, VoiceName};
 use crate::server::app::App;
 use crate::server::client::Peer;
 use crate::server::error::ApiError;
+use crate::server::openapi::Refusals;
 use crate::server::{prompt, upload};
 use axum::extract::multipart::{Field, Multipart};
 use axum::extract::{FromRequest, Path, Request, State};
@@ -19,6 +20,14 @@ const SHORT: usize = 256;
 /// Voices that clients may fill the disk with.
 const MOST: usize = 1000;
 
+/// The registered voices.
+#[utoipa::path(
+    get,
+    path = "/v1/audio/voices",
+    tag = "openai",
+    operation_id = "openai_voices",
+    responses((status = 200, description = "All of them", body = super::api::OpenaiVoices))
+)]
 pub async fn list(State(app): State<Arc<App>>) -> Result<Json<Value>, ApiError> {
     blocking(move || {
         let registry = app.engine.registry();
@@ -42,6 +51,18 @@ pub async fn list(State(app): State<Arc<App>>) -> Result<Json<Value>, ApiError> 
 }
 
 /// Registers a voice of a recording, what is said in it, and its speaker's consent.
+#[utoipa::path(
+    post,
+    path = "/v1/audio/voices",
+    tag = "openai",
+    operation_id = "openai_add_voice",
+    request_body(content = super::api::OpenaiNewVoice, content_type = "multipart/form-data"),
+    responses(
+        (status = 200, description = "The voice", body = super::api::OpenaiVoice),
+        (status = 404, description = "This server keeps no voices"),
+        Refusals,
+    )
+)]
 pub async fn add(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Peer>,
@@ -82,6 +103,20 @@ pub async fn add(
     .await
 }
 
+/// Removes a voice that clients registered.
+#[utoipa::path(
+    delete,
+    path = "/v1/audio/voices/{name}",
+    tag = "openai",
+    operation_id = "openai_remove_voice",
+    params(("name" = String, Path, description = "Of `/v1/audio/voices`")),
+    responses(
+        (status = 200, description = "It is gone", body = super::api::OpenaiDeleted),
+        (status = 400, description = "It comes with the model, or the path is malformed"),
+        (status = 404, description = "No voice of that name is registered"),
+        (status = 429, description = "Too many requests; `Retry-After` says when to come back"),
+    )
+)]
 pub async fn remove(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Peer>,

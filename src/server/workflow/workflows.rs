@@ -8,6 +8,7 @@ use crate::server::app::App;
 use crate::server::client::Peer;
 use crate::server::error::{ApiError, Details};
 use crate::server::json::Fields;
+use crate::server::openapi::Refusals;
 use crate::server::outcome;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
@@ -17,7 +18,31 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// `POST /v1/workflows`. An error names the workflow that it is about.
+/// Runs a workflow and answers what it yields. An error names the workflow that it is about.
+#[utoipa::path(
+    post,
+    path = "/v1/workflows",
+    tag = "workflow",
+    operation_id = "workflow_run",
+    request_body = super::api::WorkflowRequest,
+    responses(
+        (
+            status = 200,
+            description = "What the task yields",
+            body = super::api::WorkflowResult,
+            headers(("X-Ignored-Parameters" = String, description = "What was not heeded")),
+        ),
+        (
+            status = 202,
+            description = "It goes on: ask `/v1/workflows/status/{id}`",
+            body = super::api::WorkflowRunning,
+            headers(("X-Ignored-Parameters" = String, description = "What was not heeded")),
+        ),
+        (status = 404, description = "This server takes no jobs, or the workflow was cancelled"),
+        Refusals,
+        (status = 501, description = "The loaded model has no control of emotion"),
+    )
+)]
 pub async fn run(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Peer>,
@@ -107,7 +132,19 @@ fn refused(field: &str, setting: &str, error: &ConfineError) -> ApiError {
     ))
 }
 
-/// `GET /v1/workflows/status/{id}`.
+/// How a workflow stands.
+#[utoipa::path(
+    get,
+    path = "/v1/workflows/status/{id}",
+    tag = "workflow",
+    operation_id = "workflow_status",
+    params(("id" = String, Path, description = "Its `workflow_id`")),
+    responses(
+        (status = 200, description = "The workflow", body = super::api::WorkflowStatus),
+        (status = 400, description = "The path is malformed"),
+        (status = 404, description = "There is no such workflow"),
+    )
+)]
 pub async fn status(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
     let words = "there is no workflow of this id";
     match outcome::find(&app, KIND, &id, words).await {
