@@ -111,7 +111,7 @@ pub struct LightModels {
 
 #[derive(OpenApi)]
 #[openapi(
-    paths(zero_shot::handle, bistream::handle, super::models),
+    paths(zero_shot::handle, bistream::handle, super::models, super::models_too),
     components(schemas(LightInit, LightText, LightEvent)),
     tags((name = "light", description = "The interface of LightTTS"))
 )]
