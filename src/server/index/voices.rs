@@ -39,14 +39,14 @@ pub async fn list(State(app): State<Arc<App>>) -> Json<Value> {
     Json(json!({ "total_count": audios.len(), "reference_audios": audios }))
 }
 
-/// `GET /download_reference_audio/{index}`.
+/// `GET /download_reference_audio/{audio_index}`.
 #[utoipa::path(
     get,
-    path = "/download_reference_audio/{index}",
+    path = "/download_reference_audio/{audio_index}",
     tag = "index",
     operation_id = "index_download_reference_audio",
     summary = "The recording of a voice",
-    params(("index" = i64, Path, description = "Of `/reference_audios`", minimum = 0)),
+    params(("audio_index" = i64, Path, description = "Of `/reference_audios`", minimum = 0)),
     responses(
         (
             status = 200,

@@ -3,7 +3,7 @@
 #![expect(dead_code, reason = "only the schemas of these types are used")]
 
 use super::{files, tasks, tts};
-use crate::server::openapi::{Binary, Text};
+use crate::server::openapi::Text;
 use utoipa::{OpenApi, ToSchema};
 
 /// What to say, and how. Numbers may be text, as forms of web pages send them. What the loaded model
@@ -116,7 +116,7 @@ pub struct Index2Deleted {
 #[derive(ToSchema)]
 pub struct Index2Form {
     /// A recording of 0.5 to 30 s, whose name ends in `.wav`, `.mp3`, `.m4a` or `.flac`.
-    #[schema(value_type = Binary, format = Binary, inline)]
+    #[schema(value_type = String, format = Binary)]
     file: Vec<u8>,
 }
 

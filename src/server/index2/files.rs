@@ -98,10 +98,13 @@ fn check_suffix(name: &str) -> Result<(), ApiError> {
 /// What is known of an upload.
 #[utoipa::path(
     get,
-    path = "/api/v1/file/{id}",
+    path = "/api/v1/file/{file_id}",
     tag = "index2",
     operation_id = "index2_file",
-    params(("id" = String, Path, description = "Its `file_id`, 64 hexadecimal digits")),
+    params((
+"file_id" = String, Path, description = "Of the answer to its upload",
+pattern = "^[0-9a-f]{64}$",
+)),
     responses(
         (status = 200, description = "The upload", body = super::api::Index2File),
         (status = 400, description = "That can be no id"),

@@ -36,11 +36,11 @@ pub fn router(app: Arc<App>) -> Router<Arc<App>> {
         .route_layer(from_fn_with_state(app, gate))
         // What answers also while the model loads or the server drains.
         .route("/api/v1/health", get(health))
-        .route("/api/v1/task/{id}", get(tasks::one).delete(tasks::delete))
+        .route("/api/v1/task/{task_id}", get(tasks::one).delete(tasks::delete))
         .route("/api/v1/tasks", get(tasks::all))
-        .route("/api/v1/audio/{id}", get(tasks::audio))
+        .route("/api/v1/audio/{task_id}", get(tasks::audio))
         .route("/api/v1/upload/audio", post(files::upload))
-        .route("/api/v1/file/{id}", get(files::one))
+        .route("/api/v1/file/{file_id}", get(files::one))
         .route("/api/v1/files", get(files::all))
         // Bodies have bounds of their own.
         .layer(DefaultBodyLimit::disable())

@@ -22,10 +22,10 @@ const NO_TASK: &str = "任务不存在";
 /// How a task stands.
 #[utoipa::path(
     get,
-    path = "/api/v1/task/{id}",
+    path = "/api/v1/task/{task_id}",
     tag = "index2",
     operation_id = "index2_task",
-    params(("id" = String, Path, description = "Of the answer to its request")),
+    params(("task_id" = String, Path, description = "Of the answer to its request")),
     responses(
         (status = 200, description = "The task", body = super::api::Index2Task),
         (status = 400, description = "The path is malformed"),
@@ -43,10 +43,10 @@ pub async fn one(
 /// Deletes a task and its speech. What is still being made is cancelled.
 #[utoipa::path(
     delete,
-    path = "/api/v1/task/{id}",
+    path = "/api/v1/task/{task_id}",
     tag = "index2",
     operation_id = "index2_delete_task",
-    params(("id" = String, Path, description = "Of the answer to its request")),
+    params(("task_id" = String, Path, description = "Of the answer to its request")),
     responses(
         (status = 200, description = "It is gone", body = super::api::Index2Deleted),
         (status = 400, description = "The path is malformed"),
@@ -104,10 +104,10 @@ pub async fn all(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<Value>, A
 /// A task's speech. Its id may have `.wav` after it.
 #[utoipa::path(
     get,
-    path = "/api/v1/audio/{id}",
+    path = "/api/v1/audio/{task_id}",
     tag = "index2",
     operation_id = "index2_audio",
-    params(("id" = String, Path, description = "Of the answer to its request")),
+    params(("task_id" = String, Path, description = "Of the answer to its request")),
     responses(
         (
             status = 200,

@@ -3,7 +3,7 @@
 #![expect(dead_code, reason = "only the schemas of these types are used")]
 
 use super::{bistream, zero_shot};
-use crate::server::openapi::{Binary, Text};
+use crate::server::openapi::Text;
 use utoipa::{OpenApi, ToSchema};
 
 /// The form of `/inference_zero_shot`. Booleans may be true/false, 1/0, yes/no or on/off.
@@ -16,7 +16,7 @@ pub struct LightForm {
     prompt_text: String,
     /// The recording whose voice is to be used: WAV, MP3, FLAC, M4A or OGG, 0.5 to 30 s. Needed
     /// unless `voice` names a registered voice.
-    #[schema(value_type = Binary, format = Binary, required = false, inline)]
+    #[schema(value_type = String, format = Binary, required = false)]
     prompt_wav: Vec<u8>,
     /// A registered voice, in place of `prompt_text` and `prompt_wav`.
     #[schema(example = "default", max_length = 256, required = false)]

@@ -3,7 +3,7 @@
 #![expect(dead_code, reason = "only the schemas of these types are used")]
 
 use super::{models, speech, voices};
-use crate::server::openapi::{Binary, Text};
+use crate::server::openapi::Text;
 use utoipa::{OpenApi, ToSchema};
 
 /// What to say, and how.
@@ -58,6 +58,14 @@ pub enum OpenaiStream {
     Sse,
 }
 
+/// A server-sent event.
+#[derive(ToSchema)]
+pub struct OpenaiSse {
+    /// An `OpenaiEvent` as JSON.
+    #[schema(content_media_type = "application/json")]
+    data: String,
+}
+
 /// The data of a server-sent event.
 #[derive(ToSchema)]
 #[serde(tag = "type")]
@@ -93,7 +101,7 @@ pub struct OpenaiNewVoice {
     )]
     name: String,
     /// WAV, MP3, FLAC, M4A or OGG, 0.5 to 30 s.
-    #[schema(value_type = Binary, format = Binary, inline)]
+    #[schema(value_type = String, format = Binary)]
     audio_sample: Vec<u8>,
     /// What is said in it.
     #[schema(value_type = Text)]

@@ -56,7 +56,7 @@ const NOTICE: HeaderName = HeaderName::from_static("x-notice");
                 (inline(Binary) = "audio/flac"),
                 (inline(Binary) = "audio/wav"),
                 (inline(Binary) = "audio/pcm"),
-                (String = "text/event-stream"),
+                (super::api::OpenaiSse = "text/event-stream"),
             ),
             headers(
                 ("X-Sample-Rate" = u32, description = "Samples per second"),

@@ -40,7 +40,7 @@ pub fn router(app: Arc<App>) -> Router<Arc<App>> {
     Router::new()
         .route("/api/tts/prompts", get(prompts))
         .route("/api/tts/tasks", create)
-        .route("/api/tts/tasks/{id}", get(status))
+        .route("/api/tts/tasks/{task_id}", get(status))
         .route("/api/tts/health", get(health))
         // Bodies have bounds of their own.
         .layer(DefaultBodyLimit::disable())
@@ -114,10 +114,10 @@ async fn create(
 /// How a task stands.
 #[utoipa::path(
     get,
-    path = "/api/tts/tasks/{id}",
+    path = "/api/tts/tasks/{task_id}",
     tag = "tasks",
     operation_id = "tasks_status",
-    params(("id" = String, Path, description = "Of the answer to its request")),
+    params(("task_id" = String, Path, description = "Of the answer to its request")),
     responses(
         (status = 200, description = "The task", body = api::TasksTask),
         (status = 400, description = "The path is malformed"),

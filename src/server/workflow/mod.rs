@@ -28,7 +28,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 pub fn router(_app: Arc<App>) -> Router<Arc<App>> {
     Router::new()
         .route("/v1/workflows", post(workflows::run))
-        .route("/v1/workflows/status/{id}", get(workflows::status))
+        .route("/v1/workflows/status/{workflow_id}", get(workflows::status))
         .route("/api/v1/monitoring/gpu-lock/health", get(monitoring::gpu_lock))
         .route("/api/v1/monitoring/heartbeat/all", get(monitoring::heartbeats))
         .route("/api/v1/monitoring/statistics", get(monitoring::statistics))

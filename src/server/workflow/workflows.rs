@@ -34,7 +34,7 @@ use std::sync::Arc;
         ),
         (
             status = 202,
-            description = "It goes on: ask `/v1/workflows/status/{id}`",
+            description = "It goes on: ask `/v1/workflows/status/{workflow_id}`",
             body = super::api::WorkflowRunning,
             headers(("X-Ignored-Parameters" = String, description = "What was not heeded")),
         ),
@@ -135,10 +135,10 @@ fn refused(field: &str, setting: &str, error: &ConfineError) -> ApiError {
 /// How a workflow stands.
 #[utoipa::path(
     get,
-    path = "/v1/workflows/status/{id}",
+    path = "/v1/workflows/status/{workflow_id}",
     tag = "workflow",
     operation_id = "workflow_status",
-    params(("id" = String, Path, description = "Its `workflow_id`")),
+    params(("workflow_id" = String, Path, description = "Of the answer to its request")),
     responses(
         (status = 200, description = "The workflow", body = super::api::WorkflowStatus),
         (status = 400, description = "The path is malformed"),
