@@ -26,6 +26,7 @@ mod listen;
 mod openai;
 mod openapi;
 mod outcome;
+mod param;
 mod prompt;
 mod rate;
 mod realtime;

@@ -64,6 +64,21 @@ async fn each_listener_answers_what_it_describes_and_nothing_else() {
     }
 }
 
+/// What a path's parameter is, or is not, never makes an answer that is no JSON.
+#[tokio::test]
+async fn parameters_that_are_no_text_are_told_so() {
+    let server = Server::serving(&[&DIALECTS], |_| {}).await;
+    let mut count = 0;
+    for (path, method, _) in operations(&server.description(0).await) {
+        let Some((before, _)) = path.split_once('{') else { continue };
+        let answer = server.send(0, method, &format!("{before}%ff")).await;
+        assert_eq!(answer.status(), 400, "{path}");
+        assert!(detail(answer).await.contains("UTF-8"), "{path}");
+        count += 1;
+    }
+    assert!(count > 5, "{count}");
+}
+
 /// A route is written as `.route("/path", …)`: the description of all dialects has to know it.
 #[tokio::test]
 async fn every_route_of_the_source_is_described() {

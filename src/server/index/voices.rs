@@ -5,8 +5,9 @@ use crate::engine::EngineError;
 use crate::server::app::App;
 use crate::server::error::ApiError;
 use crate::server::openapi::Binary;
+use crate::server::param::Param;
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
@@ -62,7 +63,7 @@ pub async fn list(State(app): State<Arc<App>>) -> Json<Value> {
 )]
 pub async fn download(
     State(app): State<Arc<App>>,
-    Path(index): Path<String>,
+    Param(index): Param,
 ) -> Result<Response, ApiError> {
     let index: i64 = index.trim().parse().map_err(|_| {
         ApiError::WrongType("the number of a reference audio must be a whole number".into())

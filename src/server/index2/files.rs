@@ -4,11 +4,12 @@ use super::reply;
 use crate::jobs::{FileInfo, JobError, is_file_id, now};
 use crate::server::app::App;
 use crate::server::error::ApiError;
+use crate::server::param::Param;
 use crate::server::upload::Room;
 use crate::server::{prompt, upload};
 use axum::Json;
 use axum::extract::multipart::{Field, Multipart, MultipartError};
-use axum::extract::{FromRequest, Path, Request, State};
+use axum::extract::{FromRequest, Request, State};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
@@ -111,10 +112,7 @@ pattern = "^[0-9a-f]{64}$",
         (status = 404, description = "There is no such upload"),
     )
 )]
-pub async fn one(
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-) -> Result<Json<Value>, ApiError> {
+pub async fn one(State(app): State<Arc<App>>, Param(id): Param) -> Result<Json<Value>, ApiError> {
     Ok(Json(reply::file(&find(&app, &id).await?)))
 }
 

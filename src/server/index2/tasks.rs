@@ -6,8 +6,9 @@ use crate::server::app::App;
 use crate::server::error::ApiError;
 use crate::server::openapi::Binary;
 use crate::server::outcome;
+use crate::server::param::Param;
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
 use serde_json::{Value, json};
@@ -32,10 +33,7 @@ const NO_TASK: &str = "任务不存在";
         (status = 404, description = "There is no such task"),
     )
 )]
-pub async fn one(
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-) -> Result<Json<Value>, ApiError> {
+pub async fn one(State(app): State<Arc<App>>, Param(id): Param) -> Result<Json<Value>, ApiError> {
     let record = outcome::find(&app, KIND, &id, NO_TASK).await?;
     Ok(Json(reply::task(&record)))
 }
@@ -56,7 +54,7 @@ pub async fn one(
 )]
 pub async fn delete(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Param(id): Param,
 ) -> Result<Json<Value>, ApiError> {
     let record = outcome::find(&app, KIND, &id, NO_TASK).await?;
     app.jobs.delete(record.id.as_str()).await?;
@@ -120,10 +118,7 @@ pub async fn all(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<Value>, A
         (status = 404, description = "There is no such task"),
     )
 )]
-pub async fn audio(
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-) -> Result<Response, ApiError> {
+pub async fn audio(State(app): State<Arc<App>>, Param(id): Param) -> Result<Response, ApiError> {
     let id = id.strip_suffix(".wav").unwrap_or(&id);
     let record = outcome::find(&app, KIND, id, NO_TASK).await?;
     if record.state != JobState::Completed {

@@ -2,8 +2,9 @@
 
 use crate::server::app::App;
 use crate::server::error::ApiError;
+use crate::server::param::Param;
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde_json::{Value, json};
 use std::sync::{Arc, LazyLock};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -40,10 +41,7 @@ pub async fn list(State(app): State<Arc<App>>) -> Json<Value> {
         (status = 404, description = "No model of that name is loaded"),
     )
 )]
-pub async fn get(
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-) -> Result<Json<Value>, ApiError> {
+pub async fn get(State(app): State<Arc<App>>, Param(id): Param) -> Result<Json<Value>, ApiError> {
     let missing = |_| ApiError::NotFound("no model of that name is loaded".into());
     check(&app, &id).map_err(missing)?;
     Ok(Json(model(&id)))

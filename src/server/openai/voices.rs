@@ -5,9 +5,10 @@ use crate::server::app::App;
 use crate::server::client::Peer;
 use crate::server::error::ApiError;
 use crate::server::openapi::Refusals;
+use crate::server::param::Param;
 use crate::server::{prompt, upload};
 use axum::extract::multipart::{Field, Multipart};
-use axum::extract::{FromRequest, Path, Request, State};
+use axum::extract::{FromRequest, Request, State};
 use axum::{Extension, Json};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -120,7 +121,7 @@ pub async fn add(
 pub async fn remove(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Peer>,
-    Path(name): Path<String>,
+    Param(name): Param,
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
     app.charge(peer, request.headers())?;

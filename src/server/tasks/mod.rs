@@ -8,9 +8,10 @@ use super::app::App;
 use super::client::Peer;
 use super::error::ApiError;
 use super::openapi::Refusals;
+use super::param::Param;
 use super::request::gate;
 use crate::jobs::{JobError, JobRecord, JobState, now};
-use axum::extract::{DefaultBodyLimit, Extension, Path, Request, State};
+use axum::extract::{DefaultBodyLimit, Extension, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
@@ -124,10 +125,7 @@ async fn create(
         (status = 404, description = "There is no such task"),
     )
 )]
-async fn status(
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-) -> Result<Json<Value>, ApiError> {
+async fn status(State(app): State<Arc<App>>, Param(id): Param) -> Result<Json<Value>, ApiError> {
     let unknown = || {
         let shown: String = id.escape_debug().take(100).collect();
         ApiError::NotFound(format!("Task with ID '{shown}' not found"))

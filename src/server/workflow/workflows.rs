@@ -10,7 +10,8 @@ use crate::server::error::{ApiError, Details};
 use crate::server::json::Fields;
 use crate::server::openapi::Refusals;
 use crate::server::outcome;
-use axum::extract::{Path, Request, State};
+use crate::server::param::Param;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -145,7 +146,7 @@ fn refused(field: &str, setting: &str, error: &ConfineError) -> ApiError {
         (status = 404, description = "There is no such workflow"),
     )
 )]
-pub async fn status(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
+pub async fn status(State(app): State<Arc<App>>, Param(id): Param) -> Response {
     let words = "there is no workflow of this id";
     match outcome::find(&app, KIND, &id, words).await {
         Ok(record) => Json(reply::workflow(&app, &record)).into_response(),
