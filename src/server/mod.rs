@@ -7,6 +7,7 @@
 mod account;
 mod answer;
 mod app;
+mod asked;
 mod auth;
 mod client;
 mod cors;

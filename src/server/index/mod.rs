@@ -3,7 +3,6 @@
 //! Its *reference audios* are the registered voices, in the order of their names.
 
 mod api;
-mod fields;
 mod info;
 mod opus;
 mod parameters;

@@ -100,7 +100,7 @@ async fn submit(
     request: Request,
 ) -> Result<(JobId, Vec<&'static str>), ApiError> {
     app.charge(peer, request.headers())?;
-    let fields = Fields::read(app, request).await?;
+    let fields = Fields::read(app, request, ApiError::InvalidParameter).await?;
     let asked = TtsRequest::parse(&fields, app.settings.max_text_length)?;
     let mut spec = JobSpec {
         kind: KIND.into(),

@@ -7,20 +7,17 @@ use crate::engine::{SpeakRequest, TextInput, VoiceSource};
 use crate::server::account::Account;
 use crate::server::answer::{fill, pour};
 use crate::server::app::App;
-use crate::server::client::Peer;
+use crate::server::asked::{self, Asked};
 use crate::server::error::ApiError;
 use crate::server::format::{Container, Encoder, Format};
 use crate::server::openapi::{Binary, Refusals};
-use crate::server::request::RequestId;
 use crate::server::speech::Speech;
 use crate::server::{prompt, upload};
-use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
 use std::time::Instant;
-use tracing::Instrument;
 
 /// Speaks a text in the voice of a recording.
 #[utoipa::path(
@@ -55,30 +52,16 @@ use tracing::Instrument;
         Refusals,
     )
 )]
-pub async fn handle(
-    State(app): State<Arc<App>>,
-    Extension(id): Extension<RequestId>,
-    Extension(peer): Extension<Peer>,
-    request: Request,
-) -> Result<Response, ApiError> {
-    let mut account = Account::open(&app, id, "/inference_zero_shot");
-    account.note(app.charge(peer, request.headers()))?;
-    let span = account.span.clone();
-    async {
-        let asked = Asked::read(&app, request).await;
-        let asked = account.note(asked)?;
-        account.characters(asked.characters);
-        asked.answer(&app, account).await
-    }
-    .instrument(span)
-    .await
+pub async fn handle(State(app): State<Arc<App>>, asked: Asked) -> Result<Response, ApiError> {
+    let read = |request| Wanted::read(&app, request);
+    let answer = |wanted: Wanted, account| wanted.answer(&app, account);
+    asked::answer(&app, "/inference_zero_shot", asked, read, answer).await
 }
 
 /// A request that is understood.
-struct Asked {
+struct Wanted {
     voice: VoiceSource,
     text: String,
-    characters: usize,
     speed: f32,
     seed: Option<u64>,
     stream: bool,
@@ -88,7 +71,7 @@ struct Asked {
     since: Instant,
 }
 
-impl Asked {
+impl Wanted {
     async fn read(app: &Arc<App>, request: Request) -> Result<Self, ApiError> {
         let settings = &app.settings;
         let room = app.uploads.room();
@@ -129,7 +112,6 @@ impl Asked {
         };
         Ok(Self {
             voice,
-            characters: text.chars().count(),
             text,
             speed,
             seed: form.seed,
@@ -143,6 +125,7 @@ impl Asked {
     /// Starts the synthesis and waits for its first audio, so that what fails before it is told
     /// with a status of its own.
     async fn answer(self, app: &Arc<App>, account: Account) -> Result<Response, ApiError> {
+        account.characters(self.text.chars().count());
         let container = self.encoder.container();
         // What the interface documents, unless the client knows more than that.
         let media_type =

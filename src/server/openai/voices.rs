@@ -4,6 +4,7 @@ use crate::engine::{Recording, Store, StoreError, VoiceName};
 use crate::server::app::App;
 use crate::server::client::Peer;
 use crate::server::error::ApiError;
+use crate::server::json::truth;
 use crate::server::openapi::Refusals;
 use crate::server::param::Param;
 use crate::server::{prompt, upload};
@@ -187,7 +188,7 @@ impl Form {
                     if field_name == "name" {
                         form.name = Some(value.trim().to_string()).filter(|name| !name.is_empty());
                     } else {
-                        form.consent = agrees(&value);
+                        form.consent = truth(&value) == Some(true);
                     }
                 }
                 _ => {}
@@ -214,10 +215,6 @@ async fn bytes(
 
 fn text(bytes: Vec<u8>, name: &str) -> Result<String, ApiError> {
     String::from_utf8(bytes).map_err(|_| invalid(format!("`{name}` is not UTF-8 text")))
-}
-
-fn agrees(consent: &str) -> bool {
-    matches!(consent.trim().to_ascii_lowercase().as_str(), "true" | "1" | "yes" | "on")
 }
 
 /// A stored voice as the interface shows it.

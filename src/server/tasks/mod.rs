@@ -16,7 +16,7 @@ use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use request::Asked;
+use request::Wanted;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -98,11 +98,11 @@ async fn create(
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
     app.charge(peer, request.headers())?;
-    let asked = Asked::read(&app, request).await?;
+    let wanted = Wanted::read(&app, request).await?;
     for _ in 0..MOST_IDS {
         let number = TASKS.fetch_add(1, Ordering::Relaxed);
         let id = format!("task_{}_{number}", now() as u64);
-        let spec = asked.spec(&app, &id)?;
+        let spec = wanted.spec(&app, &id)?;
         match app.jobs.submit(spec, Some(id)).await {
             Ok(id) => return Ok(Json(json!({ "task_id": id, "status": "pending" }))),
             Err(JobError::Duplicate(_)) => {}

@@ -62,7 +62,7 @@ pub async fn run(
 
 async fn answer(app: &App, peer: Peer, request: Request, id: &str) -> Result<Response, ApiError> {
     let headers = request.headers().clone();
-    let fields = Fields::read(app, request).await?;
+    let fields = Fields::read(app, request, ApiError::InvalidParameter).await?;
     let speech = match Workflow::parse(&fields, app.settings.max_text_length)? {
         Workflow::Health => return Ok(Json(reply::health(app)).into_response()),
         Workflow::ModelInfo => return Ok(Json(reply::model_info(app)).into_response()),
