@@ -6,7 +6,7 @@ use super::queue::{Place, Turn};
 use super::utterance::Utterance;
 use crate::engine::{EngineError, SpeakRequest};
 use crate::server::account::Account;
-use crate::server::answer::{packets, pour_keeping};
+use crate::server::answer::{begun, packets};
 use crate::server::app::App;
 use crate::server::asked::{self, Asked};
 use crate::server::error::ApiError;
@@ -103,7 +103,7 @@ impl Job {
             Ok(turn) => {
                 let request = self.utterance.request(&account.id.0, true);
                 let (speech, _) = Speech::begin(app, account, request, self.encoder, self.since)?;
-                pour_keeping(speech, turn).await?
+                Body::from_stream(turn.during(begun(speech).await?))
             }
             Err(place) => self.wait(app.clone(), account, place),
         };
@@ -122,7 +122,7 @@ impl Job {
             let turn: Turn = account.note(turn)?;
             let request = utterance.request(&account.id.0, true);
             let speech = insist(&app, account, request, encoder, since).await?;
-            Ok::<_, ApiError>(packets(speech, turn))
+            Ok::<_, ApiError>(turn.during(packets(speech)))
         };
         Body::from_stream(stream::once(begun).try_flatten())
     }
