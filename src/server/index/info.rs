@@ -115,6 +115,7 @@ mod tests {
             queued: 0,
             stalled_for: Duration::ZERO,
             model_name: "CosyVoice2".into(),
+            model_version: None,
             sample_rate: 24_000,
             voices: vec![],
         }

@@ -106,7 +106,8 @@ pub struct WorkflowDone {
 pub struct WorkflowModelInfo {
     #[schema(example = "CosyVoice2")]
     model_type: String,
-    /// Null until the model is loaded.
+    /// The model's, and behind `+` what tells its weights from others'. Null until it is loaded.
+    #[schema(example = "2.0+1f2e3d4c")]
     model_version: Option<String>,
     /// `cpu` or `cuda:0`.
     #[schema(example = "cpu")]
@@ -162,7 +163,8 @@ pub struct WorkflowModel {
 pub struct WorkflowModelDetail {
     #[schema(example = "CosyVoice2")]
     model_type: String,
-    /// Null until the model is loaded.
+    /// The model's, and behind `+` what tells its weights from others'. Null until it is loaded.
+    #[schema(example = "2.0+1f2e3d4c")]
     model_version: Option<String>,
     #[schema(example = "cpu")]
     device: String,
