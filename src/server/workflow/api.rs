@@ -18,7 +18,7 @@ pub struct WorkflowRequest {
 
 #[derive(ToSchema)]
 pub struct WorkflowConfig {
-    #[schema(min_items = 1, max_items = 1)]
+    #[schema(min_items = 1, max_items = 1, example = json!(["indextts.health_check"]))]
     workflow_chain: Vec<WorkflowTaskName>,
     /// Needed by `indextts.generate_speech`.
     indextts_config: Option<WorkflowSpeech>,
