@@ -6,6 +6,7 @@ use super::record::{JobId, JobRecord, JobSpec, JobState, JobVoice, now};
 use super::service::{Shared, Speaking, run};
 use crate::audio::{self, Clip, wav};
 use crate::engine::{AudioEvent, EngineError, Session, SpeakRequest, TextInput, VoiceSource};
+use crate::telemetry::metrics::jobs as metrics;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -26,11 +27,25 @@ const MOST_BYTES: u64 = 256 << 20;
 /// Progress of a job all of whose audio there may be, but not yet its result.
 const ALMOST: f32 = 0.99;
 
-/// Speaks jobs, one at a time, for ever.
+/// Speaks jobs, one at a time, until the server is to end.
 pub async fn work(shared: Arc<Shared>, backend: Arc<Backend>) {
+    let work = Work { shared: &shared, backend: &backend };
     loop {
-        match backend.next().await {
-            Ok(claim) => Work { shared: &shared, backend: &backend }.job(claim).await,
+        let next = tokio::select! {
+            biased;
+            () = shared.shutdown.drained() => return,
+            next = backend.next() => next,
+        };
+        match next {
+            Ok(claim) => {
+                // First this and then the question: whoever waits for the last worker either
+                // waits for this one or has forbidden it to begin.
+                let _working = shared.shutdown.work();
+                if shared.shutdown.is_draining() {
+                    return work.put_back(claim).await;
+                }
+                work.job(claim).await;
+            }
             Err(error) => {
                 tracing::warn!(%error, "no job can be had");
                 tokio::time::sleep(LATER).await;
@@ -80,11 +95,17 @@ impl Work<'_> {
         self.shared.speaking().remove(&record.id);
         self.shared.announce();
         if put_back {
-            let _ = self.backend.put_back(claim).await;
+            self.put_back(claim).await;
             // The engine takes nothing any more.
-            tokio::time::sleep(LATER).await;
+            let _ = tokio::time::timeout(LATER, self.shared.shutdown.drained()).await;
         } else {
             self.release(claim).await;
+        }
+    }
+
+    async fn put_back(&self, claim: Claim) {
+        if let Err(error) = self.backend.put_back(claim).await {
+            tracing::warn!(%error, "a job that was given up waits for its lease to end");
         }
     }
 
@@ -108,7 +129,19 @@ impl Work<'_> {
             })
             .await;
         self.shared.announce();
-        begun.filter(|record| record.state == JobState::Processing)
+        match begun {
+            Some(record) if record.state == JobState::Processing => {
+                if let (1, Some(start)) = (record.attempts, record.started_at) {
+                    metrics::began(start - record.created_at);
+                }
+                Some(record)
+            }
+            Some(record) => {
+                metrics::ended(record.state.name(), record.process_seconds);
+                None
+            }
+            None => None,
+        }
     }
 
     /// Speaks a job for as long as it is ours and within its time.
@@ -118,6 +151,7 @@ impl Work<'_> {
         tokio::select! {
             ending = self.speak(record) => ending,
             () = cancelled.notified() => Ending::Lost,
+            () = self.shared.shutdown.stopped() => Ending::NotNow,
             () = self.backend.lose(claim, record, progress) => Ending::Lost,
             () = tokio::time::sleep(timeout) => {
                 let words = format!("the job took more than {} s", timeout.as_secs());
@@ -302,6 +336,9 @@ impl Work<'_> {
         });
         let changed = changed.await;
         if let Some(record) = &changed {
+            if record.state.is_final() {
+                metrics::ended(record.state.name(), record.process_seconds);
+            }
             tracing::info!(
                 id = %record.id,
                 kind = record.spec.kind,

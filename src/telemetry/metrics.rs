@@ -3,6 +3,8 @@
 //! The names starting `lightllm_` are those that dashboards of LightTTS know; all others start
 //! `mynah_`.
 
+pub mod jobs;
+
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use std::fmt::Write;
@@ -93,6 +95,7 @@ pub fn install() -> PrometheusHandle {
                 .and_then(|b| b.set_buckets_for_metric(full(QUEUE_WAIT), QUEUE_WAIT_BUCKETS))
                 .and_then(|b| b.set_buckets_for_metric(full(STAGE), STAGE_BUCKETS))
                 .and_then(|b| b.set_buckets_for_metric(full(ROWS), ROWS_BUCKETS))
+                .and_then(jobs::buckets)
                 // Only empty lists of buckets are refused.
                 .unwrap_or_default()
                 .build_recorder();
@@ -138,6 +141,7 @@ fn describe() {
         counter!(REJECTED, "reason" => reason).increment(0);
     }
     observe(0, 0, 0);
+    jobs::describe();
 }
 
 /// An HTTP request was answered, or a WebSocket opened (status 101).
@@ -254,6 +258,14 @@ mod tests {
         stage(Stage::LlmStep, Duration::from_millis(1), 4);
         cache_bytes("voices", 1);
         load(0.5);
+        jobs::began(0.1);
+        jobs::ended("completed", Some(2.0));
+        jobs::observe(jobs::JobStore {
+            queued: Some(1),
+            running: 1,
+            stored_bytes: 1,
+            limit_bytes: 2,
+        });
         let text = render(&handle);
         for name in [
             REQUESTS,
@@ -278,6 +290,14 @@ mod tests {
             VOICE_HITS,
             VOICE_MISSES,
             LOAD,
+            jobs::QUEUED,
+            jobs::RUNNING,
+            jobs::ENDED,
+            jobs::SECONDS,
+            jobs::WAIT,
+            jobs::STORED,
+            jobs::LIMIT,
+            jobs::UP,
         ] {
             let type_line = text.lines().find_map(|l| l.strip_prefix(&format!("# TYPE {name} ")));
             let kind = type_line.unwrap_or_else(|| panic!("no TYPE of {name} in {text}"));
