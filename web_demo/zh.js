@@ -118,6 +118,8 @@ export const ZH = {
   "The model is loading…": "模型正在加载…",
   "The server cannot be reached.": "无法连接服务器。",
   "The server wants a key.": "服务器需要密钥。",
+  "The server does not know this key.": "服务器不认识这个密钥。",
+  "A key has letters, digits and signs, no spaces or commas.": "密钥由字母、数字和符号组成，不含空格和逗号。",
   "{seconds} s": "{seconds} 秒",
   "{ms} ms": "{ms} 毫秒",
   "{ms} ms in the server": "服务器内 {ms} 毫秒",
