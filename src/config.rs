@@ -40,7 +40,7 @@ pub struct ServerConfig {
     pub host: String,
     /// 0 lets the system choose; the chosen port is printed.
     pub port: u16,
-    /// Seconds that playing sessions may take to finish after SIGTERM.
+    /// Seconds that sessions and jobs under way may take to finish after SIGTERM.
     pub drain_timeout: f64,
     /// Addresses of proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<std::net::IpAddr>,
