@@ -140,7 +140,8 @@ function use(voice) {
 }
 
 function fillVoices() {
-  const chosen = at("voice").value || localStorage.getItem("mynah-voice");
+  // Before the server has told its voices, the list cannot hold the one that was chosen last time.
+  const chosen = localStorage.getItem("mynah-voice");
   at("voice").replaceChildren(...voices.list().map((voice) => new Option(voices.title(voice), voice.id)));
   at("voice").value = voices.find(chosen).id;
 }

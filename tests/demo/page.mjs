@@ -53,7 +53,7 @@ async function opened({ width = 1280, height = 950, colorScheme = "light", local
 /** The voices that a server lists. */
 async function served(at, headers = {}) {
   const answer = await fetch(new URL("/v1/audio/voices", at), { headers });
-  return (await answer.json()).voices.sort();
+  return (await answer.json()).voices;
 }
 
 const picture = (page, name, fullPage = false) => page.screenshot({ path: join(pictures, `${name}.png`), fullPage });
@@ -198,7 +198,7 @@ const steps = {
 
   async "keeps the voice on the server"(page) {
     const known = await served(url);
-    assert.deepEqual(known, ["default", "firehose"], "the server lists it");
+    assert.ok(known.includes("firehose"), `the server lists ${known}`);
     assert.match(await page.innerText("#where-kept"), /on the server/);
     // Another reader finds it, and it speaks.
     const other = await opened();
@@ -214,7 +214,7 @@ const steps = {
     await page.fill("#take-name", "firehose");
     await page.check("#take-consent");
     await page.click("#take-save");
-    assert.match(await page.innerText("#take-status"), /already/);
+    await page.waitForFunction(() => /already/.test(document.getElementById("take-status").textContent));
     assert.ok(await page.isVisible("#trim") && await page.isEnabled("#take-save"));
     await page.click("#take-discard");
   },
@@ -241,7 +241,8 @@ const steps = {
     const row = page.locator("#voice-list li", { hasText: "firehose" });
     await row.locator(".remove").click();
     await row.waitFor({ state: "detached" });
-    assert.deepEqual(await served(url), ["default"], "the server has forgotten it too");
+    const known = await served(url);
+    assert.ok(known.includes("default") && !known.includes("firehose"), `the server still lists ${known}`);
     assert.equal(await page.inputValue("#voice"), "server:default");
     await page.keyboard.press("Alt+Digit4");
     await picture(page, "recent");
@@ -283,12 +284,12 @@ async function locked() {
   await page.check("#take-consent");
   await page.click("#take-save");
   await page.waitForFunction(() => document.getElementById("voice").value === "server:hydrant");
-  assert.deepEqual(await served(lockedUrl, { Authorization: `Bearer ${key}` }), ["default", "hydrant"]);
+  assert.ok((await served(lockedUrl, { Authorization: `Bearer ${key}` })).includes("hydrant"));
 
   await page.reload();
   await page.waitForSelector("#server[data-state=ready]");
   assert.ok(await page.isHidden("#key-row"), "the tab remembers the key");
-  assert.equal(await page.inputValue("#voice"), "server:hydrant");
+  await page.waitForFunction(() => document.getElementById("voice").value === "server:hydrant");
   assert.ok(!page.url().includes("key"), "the key is in no address that is shown");
   assert.equal(await page.evaluate(() => JSON.stringify(localStorage).includes("key/of")), false, "only the tab");
   await page.context().close();
