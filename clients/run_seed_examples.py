@@ -6,11 +6,12 @@
 FOLDER holds the documents. Every fenced block is taken: programs (bash, Python, JavaScript) are
 copied out and run, requests are sent, answers are compared with the documented ones. All of it
 happens twice: on one listener with every interface, where the documents' addresses are turned into
-its own, and on each document's own port, where not a letter of a program is changed.
+its own, and on each document's own port, where not a letter of a program is changed. What a
+reader has to fill in, as the id of an upload, is filled in after a run without.
 
 What the documents tell their reader to have is there: recordings (the bundled prompt), the folders
 /share and /path, and `storage.output_dir = "/share/workflows/output"`. Folders that were made are
-removed at the end. It takes a machine on which those may be made and the ports are free: a container.
+removed at the end. It takes a machine where those may be made and the ports are free: a container.
 
 Python needs requests, aiohttp, websockets and httpx; clients/node must be built, with `ws` beside.
 Exits with 1 where an example does not behave as documented.
@@ -25,12 +26,15 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import requests
+
 from seed_examples import programs
 from seed_examples.document import blocks
-from seed_examples.plan import PLANS, Bench, CannotRun, Failed
+from seed_examples.plan import PLANS
+from seed_examples.steps import Bench, CannotRun, Failed
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -115,7 +119,7 @@ def main():
     documents = [args.folder / f"{name}.md" for name in PLANS if args.only in (None, name)]
 
     def rounds():
-        every = ", ".join(f'"{d}"' for d in ("light", "index", "index2", "workflow", "tasks", "openai", "realtime"))
+        every = ", ".join(f'"{d}"' for _, _, own in PLANS.values() for d in own)
         if args.mode != "ports":
             yield documents, LISTENER.format(port=8090, dialects=every), 8090
         for document in documents if args.mode != "one" else []:
@@ -128,9 +132,7 @@ def main():
         for some, listeners, port in rounds():
             with tempfile.TemporaryDirectory(prefix="mynah-") as folder:
                 process, url = serve(args.mynah, Path(folder), listeners)
-                place = None
-                if port is not None:
-                    place = lambda text, port=port: re.sub(r"(?<=://localhost):\d+", f":{port}", text)  # noqa: E731
+                place = port and partial(re.sub, r"(?<=://localhost):\d+", f":{port}")
                 try:
                     for document in some:
                         for row in run(document, url, place):

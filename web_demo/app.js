@@ -283,7 +283,9 @@ async function watchServer() {
   at("key-row").hidden = name !== null;
   if (name === null) {
     line.dataset.state = "locked";
-    line.textContent = t(hasKey() ? "The server does not know this key." : "The server wants a key.");
+    const words = t(hasKey() ? "The server does not know this key." : "The server wants a key.");
+    line.textContent = words;
+    at("key-words").textContent = words;
     return false;
   }
   line.textContent = name;
@@ -294,7 +296,7 @@ async function watchServer() {
 at("key-row").addEventListener("submit", async (event) => {
   event.preventDefault();
   if (!setKey(at("key").value)) {
-    at("server").textContent = t("A key has letters, digits and signs, no spaces or commas.");
+    at("key-words").textContent = t("A key has letters, digits and signs, no spaces or commas.");
     return;
   }
   tryRealtime();

@@ -117,6 +117,7 @@ export const ZH = {
   "Ready. Write something, or choose an example.": "就绪。写点什么，或选一个示例。",
   "The model is loading…": "模型正在加载…",
   "The server cannot be reached.": "无法连接服务器。",
+  "The server has not told its voices yet. Does it want a key?": "服务器还没有给出声音列表。是否需要密钥？",
   "The server wants a key.": "服务器需要密钥。",
   "The server does not know this key.": "服务器不认识这个密钥。",
   "A key has letters, digits and signs, no spaces or commas.": "密钥由字母、数字和符号组成，不含空格和逗号。",

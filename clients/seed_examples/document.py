@@ -44,7 +44,9 @@ def differences(documented, actual, at="answer"):
         lacking = [f"{at}.{key} is missing" for key in documented if key not in actual]
         both = [key for key in documented if key in actual]
         return lacking + [
-            words for key in both for words in differences(documented[key], actual[key], f"{at}.{key}")
+            words
+            for key in both
+            for words in differences(documented[key], actual[key], f"{at}.{key}")
         ]
     if isinstance(documented, list) and documented and actual:
         return differences(documented[0], actual[0], f"{at}[0]")

@@ -257,7 +257,8 @@ const steps = {
 /** A server that wants a key: the page asks for it, and needs it for everything. */
 async function locked() {
   const page = await opened({ to: lockedUrl, state: "locked" });
-  assert.match(await page.innerText("#server"), /wants a key/);
+  assert.match(await page.innerText("#key-words"), /wants a key/);
+  assert.equal(await page.innerText("#where-kept"), "", "nobody knows yet where voices are kept");
   await page.fill("#text", "Turn left.");
   await page.press("#text", "Control+Enter");
   assert.equal(await page.evaluate(() => document.activeElement.id), "key", "Speak leads to the key");
@@ -265,7 +266,7 @@ async function locked() {
   for (const [wrong, words] of [["another", /does not know/], ["my key, please", /no spaces/], ["密钥", /no spaces/]]) {
     await page.fill("#key", wrong);
     await page.press("#key", "Enter");
-    await page.waitForFunction((words) => new RegExp(words).test(document.getElementById("server").textContent), words.source);
+    await page.waitForFunction((words) => new RegExp(words).test(document.getElementById("key-words").textContent), words.source);
     assert.ok(await page.isVisible("#key"));
   }
   await page.fill("#key", ` ${key} `);
@@ -359,6 +360,7 @@ try {
 
   await locked();
 
+  await looks("locked_phone_zh", { width: 360, height: 740, locale: "zh-CN", to: lockedUrl, state: "locked" });
   await looks("desktop_dark", { width: 1280, height: 950, colorScheme: "dark" });
   await looks("desktop_zh", { width: 1280, height: 950, locale: "zh-CN" });
   await looks("phone_light", { width: 360, height: 740, isMobile: true, hasTouch: true });
