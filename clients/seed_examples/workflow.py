@@ -1,5 +1,5 @@
-"""The examples of indextts_workflow_service: what is done with each block, by its number, and with each
-request of a line that has no block."""
+"""The examples of indextts_workflow_service: what is done with each block, by its number, and
+with each request of a line that has no block."""
 
 import requests
 
