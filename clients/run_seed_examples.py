@@ -21,6 +21,7 @@ import argparse
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -127,6 +128,8 @@ def main():
             own = ", ".join(f'"{d}"' for d in dialects)
             yield [document], LISTENER.format(port=port, dialects=own), None
 
+    # What was started and made is ended and removed then, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     made, rows = prepare(), []
     try:
         for some, listeners, port in rounds():
