@@ -5,6 +5,7 @@ mod access;
 
 pub use access::{AuthConfig, CorsConfig, KeyConfig, ListenerConfig, Secret, TlsConfig};
 
+use crate::audio::PromptCare;
 use figment::Figment;
 use figment::error::Kind;
 use figment::providers::{Env, Format, Serialized, Toml};
@@ -26,6 +27,7 @@ pub struct Config {
     pub model: ModelSettings,
     pub engine: EngineConfig,
     pub flow: FlowSettings,
+    pub audio: AudioConfig,
     pub storage: StorageConfig,
     pub jobs: JobsConfig,
     pub limits: LimitsConfig,
@@ -118,6 +120,28 @@ impl Default for EngineConfig {
 pub struct FlowSettings {
     /// Blocks of 25 speech tokens that the flow looks back at. 0: all of them.
     pub left_blocks: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AudioConfig {
+    /// Whether silence of more than half a second at a prompt's ends is cut off.
+    pub prompt_trim: bool,
+    /// Loudness that prompts are given, in dB of full scale, -40 to -10. Unset: they keep theirs.
+    pub prompt_loudness: Option<f64>,
+}
+
+impl Default for AudioConfig {
+    fn default() -> Self {
+        Self { prompt_trim: true, prompt_loudness: None }
+    }
+}
+
+impl AudioConfig {
+    /// What is done to the recordings of clients.
+    pub fn prompt_care(&self) -> PromptCare {
+        PromptCare { trim: self.prompt_trim, loudness: self.prompt_loudness }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -375,6 +399,12 @@ impl Config {
             let reason = "must be `f32` or `f16`";
             return Err(ConfigError::value("model.dtype", &self.model.dtype, reason));
         }
+        if let Some(loudness) = self.audio.prompt_loudness
+            && !(-40.0..=-10.0).contains(&loudness)
+        {
+            let reason = "must be -40 to -10, in dB of full scale; unset, prompts keep theirs";
+            return Err(ConfigError::value("audio.prompt_loudness", loudness, reason));
+        }
         within("engine.output_packets", engine.output_packets, 1..=1_000_000)?;
         seconds("server.drain_timeout", server.drain_timeout, 0.0)?;
         seconds("limits.idle_timeout", limits.idle_timeout, SHORTEST)?;
@@ -472,6 +502,8 @@ mod tests {
             ("engine", "output_packets", json!(0)),
             ("engine", "output_packets", json!(huge)),
             ("engine", "text_idle_ms", json!(huge)),
+            ("audio", "prompt_loudness", json!(0)),
+            ("audio", "prompt_loudness", json!(-41)),
             ("jobs", "backend", json!("mysql")),
             ("jobs", "workers", json!(0)),
             ("jobs", "queue", json!(0)),

@@ -7,6 +7,7 @@ use super::record::{FileInfo, JobId, JobRecord, JobSpec, JobState, JobVoice, Sta
 use super::redis::RedisStore;
 use super::worker;
 use super::{ConfineError, JobError, confine};
+use crate::audio::PromptCare;
 use crate::config::{Config, JobsConfig, StorageConfig};
 use crate::engine::EngineHandle;
 use std::collections::{HashMap, HashSet};
@@ -31,11 +32,17 @@ const LONGEST_RECORD: usize = 1 << 20;
 pub struct JobSettings {
     pub storage: StorageConfig,
     pub jobs: JobsConfig,
+    /// What is done to recordings of clients.
+    pub prompt_care: PromptCare,
 }
 
 impl From<&Config> for JobSettings {
     fn from(config: &Config) -> Self {
-        Self { storage: config.storage.clone(), jobs: config.jobs.clone() }
+        Self {
+            storage: config.storage.clone(),
+            jobs: config.jobs.clone(),
+            prompt_care: config.audio.prompt_care(),
+        }
     }
 }
 
@@ -116,7 +123,7 @@ impl Jobs {
     }
 
     async fn start(&self) -> Result<Arc<Backend>, JobError> {
-        let JobSettings { storage, jobs } = &self.shared.settings;
+        let JobSettings { storage, jobs, .. } = &self.shared.settings;
         let backend = match jobs.backend.as_str() {
             "off" => return Err(JobError::Off),
             "redis" => {

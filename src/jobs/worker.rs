@@ -4,8 +4,11 @@ use super::JobError;
 use super::backend::{Backend, Claim};
 use super::record::{JobId, JobRecord, JobSpec, JobState, JobVoice, now};
 use super::service::{Shared, Speaking, run};
-use crate::audio::{self, Clip, wav};
-use crate::engine::{AudioEvent, EngineError, Session, SpeakRequest, TextInput, VoiceSource};
+use crate::audio::{self, Prepared, PromptWarning, wav};
+use crate::engine::{
+    AudioEvent, EngineError, Session, SpeakRequest, TextInput, VoiceSource, prepare_prompt,
+    report_prompt,
+};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -44,6 +47,7 @@ enum Ending {
     Spoken {
         samples: Vec<f32>,
         rate: u32,
+        warnings: Vec<PromptWarning>,
     },
     Failed {
         code: &'static str,
@@ -127,8 +131,8 @@ impl Work<'_> {
     }
 
     async fn speak(&self, record: &JobRecord) -> Ending {
-        let voice = match self.voice(&record.spec).await {
-            Ok(voice) => voice,
+        let (voice, warnings) = match self.voice(&record.spec).await {
+            Ok(found) => found,
             Err(ending) => return ending,
         };
         let JobSpec { text, speed, seed, sampling, .. } = &record.spec;
@@ -157,7 +161,7 @@ impl Work<'_> {
                     let part = samples.len() as f64 / expected.max(1.0);
                     self.progress(&record.id, part as f32);
                 }
-                AudioEvent::Done(_) => return Ending::Spoken { samples, rate },
+                AudioEvent::Done(_) => return Ending::Spoken { samples, rate, warnings },
                 AudioEvent::Failed(error) => return self.told(&record.id, error),
             }
         }
@@ -189,9 +193,12 @@ impl Work<'_> {
         }
     }
 
-    async fn voice(&self, spec: &JobSpec) -> Result<VoiceSource, Ending> {
+    /// The voice of a job, and what is wrong with its recording.
+    async fn voice(&self, spec: &JobSpec) -> Result<(VoiceSource, Vec<PromptWarning>), Ending> {
         let (text, bytes) = match &spec.voice {
-            JobVoice::Named(name) => return Ok(VoiceSource::Named(name.clone())),
+            JobVoice::Named(name) => {
+                return Ok((VoiceSource::Named(name.clone()), Vec::new()));
+            }
             JobVoice::Upload { file_id, text } => {
                 let (shared, file_id) = (self.shared.clone(), file_id.clone());
                 (text, run(move || shared.files.upload_bytes(&file_id)).await)
@@ -202,13 +209,18 @@ impl Work<'_> {
             }
         };
         let bytes = bytes.map_err(|e| Ending::failed("NOT_FOUND", e))?;
-        let decoded = tokio::task::spawn_blocking(move || audio::decode_prompt(&bytes)).await;
-        let clip: Clip = match decoded {
-            Ok(Ok(clip)) => clip,
+        let (care, transcript) = (self.shared.settings.prompt_care, text.clone());
+        let prepared = tokio::task::spawn_blocking(move || {
+            let clip = audio::decode_prompt(&bytes)?;
+            Ok::<_, audio::PromptError>(prepare_prompt(clip, &transcript, care))
+        });
+        let Prepared { clip, warnings } = match prepared.await {
+            Ok(Ok(prepared)) => prepared,
             Ok(Err(error)) => return Err(Ending::failed("UNSUPPORTED_AUDIO", error)),
             Err(error) => return Err(Ending::failed("UNSUPPORTED_AUDIO", error)),
         };
-        Ok(VoiceSource::Prompt { audio: Arc::new(clip), text: text.clone() })
+        report_prompt(&warnings);
+        Ok((VoiceSource::Prompt { audio: Arc::new(clip), text: text.clone() }, warnings))
     }
 
     fn progress(&self, id: &JobId, part: f32) {
@@ -220,7 +232,7 @@ impl Work<'_> {
 
     /// Writes the result and then the record.
     async fn end(&self, record: &JobRecord, ending: Ending) {
-        let (samples, rate) = match ending {
+        let (samples, rate, warnings) = match ending {
             Ending::Lost => return,
             Ending::NotNow => {
                 self.settle(record, |record| record.put_back()).await;
@@ -230,7 +242,7 @@ impl Work<'_> {
                 self.settle(record, |record| record.fail(code, message.as_str())).await;
                 return;
             }
-            Ending::Spoken { samples, rate } => (samples, rate),
+            Ending::Spoken { samples, rate, warnings } => (samples, rate, warnings),
         };
         let duration_ms = samples.len() as u64 * 1000 / u64::from(rate.max(1));
         match self.write(record, samples, rate).await {
@@ -241,6 +253,7 @@ impl Work<'_> {
                         record.progress = 1.0;
                         record.duration_ms = Some(duration_ms);
                         record.sample_rate = Some(rate);
+                        record.warnings = warnings.iter().map(PromptWarning::line).collect();
                     })
                     .await;
                 if !settled {

@@ -37,6 +37,7 @@ mod speech;
 mod tasks;
 mod tls;
 mod upload;
+mod warning;
 mod workflow;
 
 pub use dialect::{Dialect, Dialects};

@@ -31,6 +31,7 @@ const STALLED: &str = "mynah_sessions_stalled_total";
 const CACHE: &str = "mynah_cache_bytes";
 const VOICE_HITS: &str = "mynah_voice_cache_hits_total";
 const VOICE_MISSES: &str = "mynah_voice_cache_misses_total";
+const PROMPT_WARNINGS: &str = "mynah_prompt_warnings_total";
 const LOAD: &str = "mynah_load_ratio";
 
 const FIRST_PACKET_BUCKETS: &[f64] =
@@ -128,6 +129,10 @@ fn describe() {
     describe_gauge!(CACHE, "Memory held by caches in bytes, by what they hold.");
     describe_counter!(VOICE_HITS, "Sessions whose voice was ready.");
     describe_counter!(VOICE_MISSES, "Sessions whose voice had to be made.");
+    describe_counter!(
+        PROMPT_WARNINGS,
+        "Recordings of clients that may make poor voices, by reason."
+    );
     describe_gauge!(LOAD, "Share of the machine's speed that the running sessions need.");
     for name in
         [REQUESTS, SUCCESSES, FAILURES, CANCELLED, UNDERRUNS, STALLED, VOICE_HITS, VOICE_MISSES]
@@ -148,6 +153,11 @@ pub fn request(dialect: &'static str, status: u16) {
 /// A request was turned away with this error code.
 pub fn rejected(code: &str) {
     counter!(REJECTED, "reason" => code.to_ascii_lowercase()).increment(1);
+}
+
+/// A client's recording has this against it.
+pub fn prompt_warning(code: &str) {
+    counter!(PROMPT_WARNINGS, "reason" => code.to_ascii_lowercase()).increment(1);
 }
 
 pub fn synthesis_began() {

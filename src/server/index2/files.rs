@@ -5,10 +5,11 @@ use crate::jobs::{FileInfo, JobError, is_file_id, now};
 use crate::server::app::App;
 use crate::server::error::ApiError;
 use crate::server::upload::Room;
-use crate::server::{prompt, upload};
+use crate::server::{prompt, upload, warning};
 use axum::Json;
 use axum::extract::multipart::{Field, Multipart, MultipartError};
 use axum::extract::{FromRequest, Path, Request, State};
+use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
@@ -19,19 +20,22 @@ const SUFFIXES: [&str; 4] = ["wav", "mp3", "m4a", "flac"];
 
 /// `POST /api/v1/upload/audio`. An upload's id is the digest of its content, whichever one the
 /// client would like.
-pub async fn upload(
-    State(app): State<Arc<App>>,
-    request: Request,
-) -> Result<Json<Value>, ApiError> {
+pub async fn upload(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let room = app.uploads.room();
     let (name, bytes) = read(&app, request, &room).await?;
     check_suffix(&name)?;
     // One copy is decoded, one is stored.
     room.grow(bytes.len())?;
-    let clip = prompt::read(app.clone(), bytes.clone(), room.clone()).await?;
-    let message = format!("文件上传成功，采样率: {}Hz，时长: {:.2}秒", clip.rate, clip.seconds());
+    // What is said in it nobody tells.
+    let read = prompt::read(app.clone(), bytes.clone(), String::new(), room.clone()).await?;
+    let message =
+        format!("文件上传成功，采样率: {}Hz，时长: {:.2}秒", read.clip.rate, read.seconds);
     let info = app.jobs.put_upload(&name, bytes).await?;
-    Ok(Json(reply::uploaded(&info, &message, now())))
+    let mut reply = reply::uploaded(&info, &message, now());
+    reply["warnings"] = warning::json(&read.warnings);
+    let mut response = Json(reply).into_response();
+    warning::note(&mut response, &read.warnings);
+    Ok(response)
 }
 
 /// The form's file, and the name its client gives it.

@@ -8,6 +8,7 @@ use crate::server::client::Peer;
 use crate::server::error::{ApiError, Details};
 use crate::server::json::Fields;
 use crate::server::outcome::{self, Leash};
+use crate::server::warning;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
@@ -41,11 +42,14 @@ pub async fn wait(
         let details = [("task_id".to_string(), json!(id.as_str()))].into_iter().collect();
         return Ok((Extension(Details(details)), error).into_response());
     }
-    if json_only {
-        return Ok(noting(&ignored, Json(reply::finished(&record))));
-    }
-    let audio = outcome::audio(&app, id.as_str(), &format!("tts_{id}.wav")).await?;
-    Ok(noting(&ignored, ([("x-task-id", id.to_string())], audio)))
+    let mut response = if json_only {
+        noting(&ignored, Json(reply::finished(&record)))
+    } else {
+        let audio = outcome::audio(&app, id.as_str(), &format!("tts_{id}.wav")).await?;
+        noting(&ignored, ([("x-task-id", id.to_string())], audio))
+    };
+    warning::note_lines(&mut response, &record.warnings);
+    Ok(response)
 }
 
 /// A new task, and what its request set in vain.

@@ -63,7 +63,8 @@ pub struct LightInit {
     sample_rate: Option<u32>,
     response_format: Option<LightFormat>,
     seed: Option<u64>,
-    /// Whether JSON frames tell of the progress: `audio_start`, `progress`, `done`.
+    /// Whether JSON frames tell of the progress: `audio_start`, `progress`, `done`. The first has
+    /// `warnings`, what may spoil the voice, each with a `code` and a `message`.
     #[schema(default = false)]
     events: Option<bool>,
 }

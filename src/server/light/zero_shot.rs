@@ -3,7 +3,8 @@
 use super::api::LightForm;
 use super::form::{Bounds, Form, OVERHEAD};
 use super::{check_model, check_voice};
-use crate::engine::{SpeakRequest, TextInput, VoiceSource};
+use crate::audio::PromptWarning;
+use crate::engine::{SpeakRequest, TextInput, VoiceSource, report_prompt};
 use crate::server::account::Account;
 use crate::server::answer::{fill, pour};
 use crate::server::app::App;
@@ -13,7 +14,7 @@ use crate::server::format::{Container, Encoder, Format};
 use crate::server::openapi::{Binary, Refusals};
 use crate::server::request::RequestId;
 use crate::server::speech::Speech;
-use crate::server::{prompt, upload};
+use crate::server::{prompt, upload, warning};
 use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::header;
@@ -41,6 +42,10 @@ use tracing::Instrument;
                 ("X-Channels" = u32),
                 ("X-Audio-Format" = String),
                 ("X-Request-Id" = String, description = "Names the request in the log"),
+                (
+                    "X-Mynah-Warning" = String,
+                    description = "What may spoil the voice: `CODE: words`, separated by `; `"
+                ),
             ),
         ),
         Refusals,
@@ -68,6 +73,8 @@ pub async fn handle(
 /// A request that is understood.
 struct Asked {
     voice: VoiceSource,
+    /// What is wrong with its recording.
+    warnings: Vec<PromptWarning>,
     text: String,
     characters: usize,
     speed: f32,
@@ -107,6 +114,7 @@ impl Asked {
         let default = if stream { Container::Pcm } else { Container::Wav };
         let format = Format::new(form.response_format.unwrap_or(default), rate);
         let encoder = Encoder::new(model_rate, format)?;
+        let mut warnings = Vec::new();
         let voice = match form.voice {
             Some(name) => {
                 check_voice(app, &name)?;
@@ -115,11 +123,15 @@ impl Asked {
             None => {
                 let text = required("prompt_text", form.prompt_text)?;
                 let bytes = form.prompt_wav.ok_or_else(|| missing("prompt_wav"))?;
-                VoiceSource::Prompt { audio: prompt::read(app.clone(), bytes, room).await?, text }
+                let read = prompt::read(app.clone(), bytes, text.clone(), room).await?;
+                report_prompt(&read.warnings);
+                warnings = read.warnings;
+                VoiceSource::Prompt { audio: read.clip, text }
             }
         };
         Ok(Self {
             voice,
+            warnings,
             characters: text.chars().count(),
             text,
             speed,
@@ -157,7 +169,9 @@ impl Asked {
         };
         let (speech, _) = Speech::begin(app, account, request, self.encoder, self.since)?;
         let body = if self.stream { pour(speech).await? } else { fill(speech).await? };
-        Ok((headers, body).into_response())
+        let mut response = (headers, body).into_response();
+        warning::note(&mut response, &self.warnings);
+        Ok(response)
     }
 }
 

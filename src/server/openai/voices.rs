@@ -1,12 +1,13 @@
 //! `/v1/audio/voices`: which voices there are, new ones, and none of some.
 
-use crate::engine::{Recording, Store, StoreError, VoiceName};
+use crate::engine::{Recording, Store, StoreError, VoiceName, report_prompt};
 use crate::server::app::App;
 use crate::server::client::Peer;
 use crate::server::error::ApiError;
-use crate::server::{prompt, upload};
+use crate::server::{prompt, upload, warning};
 use axum::extract::multipart::{Field, Multipart};
 use axum::extract::{FromRequest, Path, Request, State};
+use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -46,7 +47,7 @@ pub async fn add(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Peer>,
     request: Request,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     app.charge(peer, request.headers())?;
     let room = app.uploads.room();
     let (parts, body) = request.into_parts();
@@ -65,19 +66,24 @@ pub async fn add(
     if app.engine.registry().contains(name.as_str()) {
         return Err(taken(&name));
     }
-    let clip = prompt::read(app.clone(), sample, room).await?;
+    let audio = prompt::read(app.clone(), sample, text.clone(), room).await?;
     blocking(move || {
         let store = store(&app)?;
         if store.names().len() >= MOST {
             return Err(ApiError::StorageFull);
         }
-        let recording = Recording::new(&clip, &text).map_err(ApiError::UnsupportedAudio)?;
+        let recording = Recording::new(&audio.clip, &text).map_err(ApiError::UnsupportedAudio)?;
         store.add_recording(&name, &recording).map_err(|error| match error {
             StoreError::Exists(name) => taken(&name),
             other => ApiError::Processing(other.to_string()),
         })?;
-        tracing::info!(voice = %name, seconds = clip.seconds(), "a voice was registered");
-        Ok(Json(voice(name.as_str(), created(store, &name))))
+        tracing::info!(voice = %name, seconds = audio.clip.seconds(), "a voice was registered");
+        report_prompt(&audio.warnings);
+        let mut made = voice(name.as_str(), created(store, &name));
+        made["warnings"] = warning::json(&audio.warnings);
+        let mut response = Json(made).into_response();
+        warning::note(&mut response, &audio.warnings);
+        Ok(response)
     })
     .await
 }

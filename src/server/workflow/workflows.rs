@@ -9,6 +9,7 @@ use crate::server::client::Peer;
 use crate::server::error::{ApiError, Details};
 use crate::server::json::Fields;
 use crate::server::outcome;
+use crate::server::warning;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -53,6 +54,7 @@ async fn answer(app: &App, peer: Peer, request: Request, id: &str) -> Result<Res
         }
         JobState::Failed | JobState::Cancelled => return Err(outcome::failure(&record)),
     };
+    warning::note_lines(&mut response, &record.warnings);
     if let Some(value) = outcome::ignored(&speech.ignored()) {
         response.headers_mut().insert(outcome::IGNORED, value);
     }
