@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// The documented request with these settings.
-async fn speak(server: &Server, settings: Value) -> Answer {
+pub async fn speak(server: &Server, settings: Value) -> Answer {
     let body = json!({
         "video_path": "/app/videos/api_request.mp4",
         "workflow_config": {
