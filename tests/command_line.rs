@@ -223,7 +223,6 @@ fn a_voice_is_added_listed_spoken_with_and_removed() {
     assert!(voices.refused(&["say", "hi", "--voice", "Anna-2"]).contains("Anna-2"));
 }
 
-/// Nothing is restarted, and nothing of a voice that is gone is heard again.
 /// Whoever records a voice learns at once what is wrong with the recording.
 #[test]
 fn poor_recordings_are_warned_of_and_trimmed() {
@@ -246,6 +245,7 @@ fn poor_recordings_are_warned_of_and_trimmed() {
     assert_eq!((say(text), say("So I say.")), (3, 2));
 }
 
+/// Nothing is restarted, and nothing of a voice that is gone is heard again.
 #[test]
 fn voices_are_added_and_removed_beside_a_running_server() {
     let voices = Voices::new();
