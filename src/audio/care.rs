@@ -62,15 +62,16 @@ pub fn prepare(
     syllables: Option<RangeInclusive<f64>>,
     care: PromptCare,
 ) -> Prepared {
-    let levels = Levels::of(&clip);
+    let levels = Levels::of(&clip.samples, clip.rate);
     let sound = levels.sound();
     let seconds = sound.len() as f64 / f64::from(clip.rate.max(1));
     let kept = trimmed(sound, &clip);
-    let heard = Clip { samples: clip.samples[kept.clone()].to_vec(), rate: clip.rate };
-    let levels = Levels::of(&heard);
+    let heard = &clip.samples[kept.clone()];
+    let levels =
+        if heard.len() < clip.samples.len() { Levels::of(heard, clip.rate) } else { levels };
 
     let mut warnings = Vec::new();
-    let share = clipped(&heard.samples);
+    let share = clipped(heard);
     if share > CLIPPED {
         warnings.push(PromptWarning::Clipped { share });
     }
@@ -94,8 +95,9 @@ pub fn prepare(
         }
     }
 
-    if care.trim && kept.len() < clip.samples.len() {
-        clip = heard;
+    if care.trim {
+        clip.samples.truncate(kept.end);
+        clip.samples.drain(..kept.start);
     }
     if let Some(target) = care.loudness {
         amplify(&mut clip.samples, target - levels.loudness());
@@ -138,7 +140,7 @@ fn amplify(samples: &mut [f32], decibels: f64) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::levels::tests::{RATE, clip, noise, speech, surrounded};
+    use super::super::levels::tests::{RATE, clip, levels, noise, speech, surrounded};
     use super::*;
     use crate::audio::check_prompt;
 
@@ -256,7 +258,7 @@ mod tests {
             prepare(whole, None, care).clip
         };
         for (gain, target) in [(1.0, -23.0), (0.05, -23.0), (0.2, -18.0), (3.0, -30.0)] {
-            let found = Levels::of(&given(gain, target)).loudness();
+            let found = levels(&given(gain, target)).loudness();
             assert!((found - target).abs() < 0.1, "{found}, not {target}");
         }
         // The peak is the limit; and what is at it already is not made quieter.
@@ -266,6 +268,6 @@ mod tests {
         let care = PromptCare { trim: true, loudness: Some(-2.0) };
         assert!((peak(&prepare(clip(clipped), None, care).clip) - 1.0).abs() < 1e-3);
         // Not without bound.
-        assert!(Levels::of(&given(0.002, -10.0)).loudness() < -30.0);
+        assert!(levels(&given(0.002, -10.0)).loudness() < -30.0);
     }
 }

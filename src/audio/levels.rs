@@ -1,6 +1,5 @@
 //! How loud a recording is from moment to moment, and where somebody speaks in it.
 
-use super::Clip;
 use std::ops::Range;
 
 /// Frames per second.
@@ -34,10 +33,9 @@ pub struct Levels {
 }
 
 impl Levels {
-    pub fn of(clip: &Clip) -> Self {
-        let samples = &clip.samples;
+    pub fn of(samples: &[f32], rate: u32) -> Self {
         let mean = samples.iter().map(|x| f64::from(*x)).sum::<f64>() / samples.len().max(1) as f64;
-        let frame = (clip.rate / FRAMES).max(1) as usize;
+        let frame = (rate / FRAMES).max(1) as usize;
         let power = |samples: &[f32]| {
             let sum: f64 = samples.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum();
             (sum / samples.len() as f64).max(NOTHING)
@@ -112,6 +110,7 @@ fn power(decibels: f64) -> f64 {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::audio::Clip;
 
     pub const RATE: u32 = 16_000;
 
@@ -148,6 +147,10 @@ pub(super) mod tests {
         clip([silence(before), speech(seconds, 0.01), silence(after)].concat())
     }
 
+    pub fn levels(clip: &Clip) -> Levels {
+        Levels::of(&clip.samples, clip.rate)
+    }
+
     fn seconds(range: Range<usize>) -> (f64, f64) {
         let at = |sample: usize| sample as f64 / f64::from(RATE);
         (at(range.start), at(range.end))
@@ -161,7 +164,7 @@ pub(super) mod tests {
     #[test]
     fn sound_is_found_between_silences() {
         for (before, after) in [(0.0, 0.0), (1.0, 0.3), (0.25, 2.0)] {
-            let (start, end) = seconds(Levels::of(&surrounded(before, 2.0, after)).sound());
+            let (start, end) = seconds(levels(&surrounded(before, 2.0, after)).sound());
             near(start, before, 0.03);
             near(end, before + 2.0, 0.08);
         }
@@ -174,7 +177,7 @@ pub(super) mod tests {
         for at in [RATE as usize / 2, clip.samples.len() - RATE as usize / 2] {
             clip.samples[at..at + 160].fill(0.9);
         }
-        let (start, end) = seconds(Levels::of(&clip).sound());
+        let (start, end) = seconds(levels(&clip).sound());
         near(start, 1.0, 0.03);
         near(end, 3.0, 0.08);
     }
@@ -185,17 +188,17 @@ pub(super) mod tests {
         let mut noisy = surrounded(1.0, 2.0, 1.0);
         let len = noisy.samples.len();
         noisy.samples.iter_mut().zip(noise(len, -30.0)).for_each(|(x, n)| *x += n);
-        assert_eq!(Levels::of(&noisy).sound(), 0..len);
+        assert_eq!(levels(&noisy).sound(), 0..len);
     }
 
     #[test]
     fn levels_are_those_that_were_made() {
-        let levels = Levels::of(&surrounded(0.0, 2.0, 6.0));
+        let found = levels(&surrounded(0.0, 2.0, 6.0));
         // A sine of height 0.3.
-        near(levels.loud(), -13.5, 0.5);
-        near(levels.seconds_of_sound(), 2.0, 0.05);
+        near(found.loud(), -13.5, 0.5);
+        near(found.seconds_of_sound(), 2.0, 0.05);
         let square = clip((0..RATE).map(|i| if i % 2 == 0 { 0.5 } else { 0.7 }).collect());
-        near(Levels::of(&square).loudness(), -20.0, 0.01);
+        near(levels(&square).loudness(), -20.0, 0.01);
     }
 
     #[test]
@@ -205,9 +208,9 @@ pub(super) mod tests {
         for snr in [5.0, 10.0, 15.0, 25.0] {
             let noise = noise(clean.len(), decibels(power) - snr);
             let samples = clean.iter().zip(noise).map(|(x, n)| x + n).collect();
-            near(Levels::of(&clip(samples)).signal_to_noise(), snr, 1.5);
+            near(levels(&clip(samples)).signal_to_noise(), snr, 1.5);
         }
-        assert!(Levels::of(&clip(clean)).signal_to_noise() > 30.0);
+        assert!(levels(&clip(clean)).signal_to_noise() > 30.0);
     }
 
     /// Whatever comes, there are numbers.
@@ -215,9 +218,9 @@ pub(super) mod tests {
     fn odd_recordings() {
         for samples in [vec![], vec![0.5], vec![0.0; 10], vec![1.0; 100_000]] {
             let clip = clip(samples);
-            let levels = Levels::of(&clip);
-            assert!(levels.sound().start <= clip.samples.len());
-            for number in [levels.loud(), levels.signal_to_noise(), levels.loudness()] {
+            let found = levels(&clip);
+            assert!(found.sound().start <= clip.samples.len());
+            for number in [found.loud(), found.signal_to_noise(), found.loudness()] {
                 assert!(number.is_finite(), "{number}");
             }
         }
