@@ -1,210 +1,161 @@
 #!/usr/bin/env python3
-"""Runs the code examples of an API document, as they stand, against a server.
+"""Runs the examples of the five documents whose services Mynah stands in for, as they stand.
 
-    clients/run_seed_examples.py API.md [--url http://localhost:8080] [--only 1,4] [--keep FOLDER]
+    clients/run_seed_examples.py FOLDER --mynah target/release/mynah [--report TABLE.md]
 
-Each fenced block of bash, python or javascript that is a program runs in a folder of its own with
-what such examples take for granted: the recordings that it names (copies of --prompt); in Python a
-function `process_audio_chunk`; in JavaScript `fs` and `require`, and the browser's FileReader,
-Audio and WebSocket. Not a letter of a block is changed, unless --url gives another address than
-the one it names.
+FOLDER holds the documents. Every fenced block is taken: programs (bash, Python, JavaScript) are
+copied out and run, requests are sent, answers are compared with the documented ones. All of it
+happens twice: on one listener with every interface, where the documents' addresses are turned into
+its own, and on each document's own port, where not a letter of a program is changed. What a
+reader has to fill in, as the id of an upload, is filled in after a run without.
 
-Python needs requests, aiohttp and websockets installed; the clients are those beside this program
-(build clients/node first). Prints a line for each block, and `N passed, N failed, N skipped` at the
-end; exits with 1 when one failed.
+What the documents tell their reader to have is there: recordings (the bundled prompt), the folders
+/share and /path, and `storage.output_dir = "/share/workflows/output"`. Folders that were made are
+removed at the end. It takes a machine where those may be made and the ports are free: a container.
+
+Python needs requests, aiohttp, websockets and httpx; clients/node must be built, with `ws` beside.
+Exits with 1 where an example does not behave as documented.
 """
 
 import argparse
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-import wave
+import time
+from collections import Counter
+from functools import partial
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-PROMPT = HERE.parent / "model_weights" / "mynah-mini" / "prompts" / "rms.wav"
+import requests
 
-# The recordings that a block reads.
-RECORDINGS = re.compile(r"""(?:@|open\(["'](?=[\w.-]+["'], *["']rb))([\w-]+\.wav)""")
+from seed_examples import programs
+from seed_examples.document import blocks
+from seed_examples.plan import PLANS
+from seed_examples.steps import Bench, CannotRun, Failed
 
-PYTHON = """
-import runpy, sys
-def process_audio_chunk(chunk):
-    if not isinstance(chunk, bytes):
-        raise TypeError("a chunk is no bytes")
-    with open("chunks.pcm", "ab") as file:
-        file.write(chunk)
-runpy.run_path("block.py", {"process_audio_chunk": process_audio_chunk}, "__main__")
+ROOT = Path(__file__).resolve().parents[1]
+
+#: Characters of a row's last cell.
+LONGEST = 300
+
+CONFIG = """
+[storage]
+dir = "{folder}/data"
+voices_dir = "{folder}/voices"
+output_dir = "/share/workflows/output"
+shared_dir = "/share"
+{listeners}
 """
-
-# A function of the block without arguments that nobody calls is called: examples end with one.
-JAVASCRIPT = r"""
-const fs = require("fs"), vm = require("vm"), { createRequire } = require("module");
-const source = fs.readFileSync("block.js", "utf8");
-const load = createRequire(process.env.CLIENT + "/package.json");
-globalThis.fs = fs;
-globalThis.require = (name) => (name.startsWith("node:") || fs[name] ? require(name) : load(name));
-globalThis.FileReader = class {
-  readAsArrayBuffer(file) {
-    fs.promises.readFile(file).then(
-      (bytes) => { this.result = new Uint8Array(bytes).buffer; this.onload({ target: this }); },
-      (error) => this.onerror(error));
-  }
-};
-globalThis.Audio = class {
-  constructor(url) { this.url = url; }
-  async play() {
-    const bytes = await fetch(this.url).then((answer) => answer.arrayBuffer());
-    fs.appendFileSync("played.pcm", Buffer.from(bytes));
-    clearTimeout(globalThis.silence);
-    globalThis.silence = setTimeout(() => process.exit(0), 3000);
-  }
-};
-if (!globalThis.WebSocket) {
-  const { WebSocket } = load("ws");
-  globalThis.WebSocket = class extends WebSocket {
-    constructor(url) { super(url); this.binaryType = "arraybuffer"; }
-    set onmessage(heard) {
-      super.onmessage = ({ data }) =>
-        heard({ data: typeof data === "string" ? data : new Blob([data]) });
-    }
-  };
-}
-vm.runInThisContext(source, { filename: "block.js" });
-for (const [, name] of source.matchAll(/^async function (\w+)\(\)/gm)) {
-  const calls = source.match(new RegExp("(?<![.\\w])" + name + "\\(", "g"));
-  if (calls.length === 1) globalThis[name]();
-}
-"""
+LISTENER = '[[listeners]]\naddress = "127.0.0.1:{port}"\ndialects = [{dialects}]\n'
 
 
-def blocks(document):
-    """Language, line and text of each fenced block."""
-    found, language, start, lines = [], None, 0, []
-    for number, line in enumerate(document.splitlines(), 1):
-        fence = re.match(r"\s*```\s*(\w*)", line)
-        if fence and language is None:
-            language, start, lines = fence.group(1).lower() or "text", number, []
-        elif fence:
-            found.append((language, start, "\n".join(lines) + "\n"))
-            language = None
-        elif language is not None:
-            lines.append(line)
-    return found
+def prepare():
+    """Makes the folders that the documents name. Those whose paths are placeholders are links into
+    the others: a client's paths stay where the server's settings keep them."""
+    made = [path for path in (Path("/share"), Path("/path")) if not path.exists()]
+    if len(made) < 2:
+        sys.exit("/share or /path exists already; run this in a container of its own")
+    for folder in ("/share/workflows/output", "/share/reference", "/path"):
+        os.makedirs(folder)
+    for name in ("/share/reference/target_voice.wav", "/share/reference/reference.wav"):
+        shutil.copy(programs.PROMPT, name)
+    os.symlink("/share/workflows/output", "/path/to")
+    shutil.copy(programs.PROMPT, "/share/workflows/output/reference.wav")
+    return made
 
 
-def command(language, text, folder):
-    """How to run a block; None where it is no program of a client."""
-    if language in ("bash", "sh", "shell") and re.search(r"^\s*curl ", text, re.M):
-        (folder / "block.sh").write_text(text)
-        return ["bash", "-e", "block.sh"]
-    if language in ("python", "py") and re.search(r"^(import|from) ", text, re.M):
-        (folder / "block.py").write_text(text)
-        (folder / "run.py").write_text(PYTHON)
-        return [sys.executable, "run.py"]
-    if language in ("javascript", "js"):
-        (folder / "block.js").write_text(text)
-        (folder / "run.cjs").write_text(JAVASCRIPT)
-        return ["node", "run.cjs"]
-    return None
+def serve(binary, folder, listeners):
+    """Starts a server with a voice that has its own recording. Resolves when it is ready."""
+    config = folder / "config.toml"
+    config.write_text(CONFIG.format(folder=folder, listeners=listeners))
+    command = [binary, "serve", "--config", str(config), "--log", "warn"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    address = re.match(r"listening on (\S+)", process.stdout.readline())
+    if address is None:
+        sys.exit(f"{' '.join(command)} ended with {process.wait()}")
+    url = address[1].split()[0]
+    while requests.get(f"{url}/readiness", timeout=10).status_code != 200:
+        time.sleep(0.2)
+    return process, url
 
 
-def made(folder, before):
-    """The files that the block wrote, in words, and whether one of them is not what it says."""
-    words, wrong = [], False
-    for path in sorted(set(folder.iterdir()) - before):
-        note = f"{path.name} {path.stat().st_size} bytes"
-        if path.suffix == ".wav":
-            try:
-                with wave.open(str(path)) as file:
-                    note += f" ({file.getnframes() / file.getframerate():.2f} s)"
-                    wrong = wrong or file.getnframes() == 0
-            except (wave.Error, EOFError) as error:
-                note, wrong = f"{note} (no WAV: {error})", True
-        words.append(note)
-    return ", ".join(words), wrong
-
-
-def run(language, text, args):
-    """Whether it went well (None: nothing to run), and what to say about it."""
-    folder = Path(tempfile.mkdtemp(prefix="example-", dir=args.keep))
-    try:
-        for name in {"reference.wav", *RECORDINGS.findall(text)}:
-            shutil.copy(args.prompt, folder / name)
-        program = command(language, text, folder)
-        if program is None:
-            return None, "nothing to run"
-        before = set(folder.iterdir()) | {folder / "stdout", folder / "__pycache__"}
-        paths = [str(HERE / "python" / "src"), os.environ.get("PYTHONPATH", "")]
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(filter(None, paths)),
-            "CLIENT": str(HERE / "node"),
-        }
-        with open(folder / "stdout", "wb") as stdout:
-            try:
-                done = subprocess.run(
-                    program,
-                    cwd=folder,
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=stdout,
-                    stderr=subprocess.PIPE,
-                    timeout=args.timeout,
-                )
-            except subprocess.TimeoutExpired:
-                return False, f"still running after {args.timeout} s"
-        out = (folder / "stdout").read_bytes()
-        errors = done.stderr.decode(errors="replace")
-        files, wrong = made(folder, before)
-        binary = b"\0" in out
-        said = f"{len(out)} bytes of sound" if binary else out.decode(errors="replace").strip()
-        complaint = re.search(r"error_code|\bError\b|[Ff]ailed", "" if binary else said + errors)
-        note = "; ".join(filter(None, [" ⏎ ".join(said.splitlines())[:200], files]))
-        if done.returncode != 0 or complaint or wrong:
-            lines = errors.strip().splitlines()
-            why = next((line for line in reversed(lines) if "rror" in line), "".join(lines[-1:]))
-            return False, f"exit {done.returncode}; {note}; {why.strip()}"
-        return True, note or "no output"
-    finally:
-        if args.keep is None:
-            shutil.rmtree(folder)
+def run(document, url, place):
+    """Runs a document's examples; yields a row for each."""
+    found = blocks(document.read_text())
+    plan, _, _ = PLANS[document.stem]
+    unknown = set(found) ^ {number for number in plan if isinstance(number, int)}
+    if unknown:
+        sys.exit(f"{document.name}: the plan does not fit the document: blocks {sorted(unknown)}")
+    bench = Bench(found, url, place)
+    for number, step in plan.items():
+        name = number
+        if isinstance(number, int):
+            language, line, text = found[number]
+            first = next(part for part in text.splitlines() if part.strip())
+            name = f"line {line}, {language}"
+        else:
+            first = document.read_text().splitlines()[int(number.split()[1]) - 1]
+        try:
+            result, note = "ok", step(bench)
+        except CannotRun as why:
+            result, note = "not run", str(why)
+        except (Failed, KeyError, requests.RequestException) as error:
+            result, note = "FAILED", f"{type(error).__name__}: {error}"
+        note = note if len(note) < LONGEST else f"{note[:LONGEST]}…"
+        yield [document.stem, name, first.strip()[:60], url.rsplit(":", 1)[1], result, note]
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Run the code examples of an API document.")
-    parser.add_argument("document", type=Path)
-    parser.add_argument("--url", help="another address than the one that the document names")
-    parser.add_argument("--prompt", type=Path, default=PROMPT, help="the reference.wav")
-    parser.add_argument("--only", help="numbers of blocks, such as 1,4")
-    parser.add_argument("--timeout", type=float, default=60, help="seconds a block may take")
-    parser.add_argument("--keep", type=Path, help="keep each block's folder below this one")
+    parser = argparse.ArgumentParser(description="Run the examples of the five documents.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--mynah", default=str(ROOT / "target/release/mynah"), help="the binary")
+    parser.add_argument("--only", help="one document, by its name without .md")
+    parser.add_argument("--mode", choices=["one", "ports"], help="one of the two rounds alone")
+    parser.add_argument("--report", type=Path, help="write a table in Markdown")
     args = parser.parse_args()
-    if args.keep:
-        args.keep.mkdir(parents=True, exist_ok=True)
-    only = {int(number) for number in args.only.split(",")} if args.only else None
+    documents = [args.folder / f"{name}.md" for name in PLANS if args.only in (None, name)]
 
-    passed = failed = skipped = 0
-    for number, (language, line, text) in enumerate(blocks(args.document.read_text()), 1):
-        if only is not None and number not in only:
-            continue
-        if args.url:
-            host = args.url.split("://", 1)[1].rstrip("/")
-            text = re.sub(r"(?<=://)localhost:\d+", host, text)
-        good, note = run(language, text, args)
-        if good is None:
-            skipped += 1
-            continue
-        passed, failed = passed + good, failed + (not good)
-        print(
-            f"{'ok    ' if good else 'FAILED'} {number:3} line {line:4} {language}: {note}",
-            flush=True,
-        )
-    print(f"{passed} passed, {failed} failed, {skipped} skipped")
-    return 1 if failed or not passed else 0
+    def rounds():
+        every = ", ".join(f'"{d}"' for _, _, own in PLANS.values() for d in own)
+        if args.mode != "ports":
+            yield documents, LISTENER.format(port=8090, dialects=every), 8090
+        for document in documents if args.mode != "one" else []:
+            _, port, dialects = PLANS[document.stem]
+            own = ", ".join(f'"{d}"' for d in dialects)
+            yield [document], LISTENER.format(port=port, dialects=own), None
+
+    # What was started and made is ended and removed then, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
+    made, rows = prepare(), []
+    try:
+        for some, listeners, port in rounds():
+            with tempfile.TemporaryDirectory(prefix="mynah-") as folder:
+                process, url = serve(args.mynah, Path(folder), listeners)
+                place = port and partial(re.sub, r"(?<=://localhost):\d+", f":{port}")
+                try:
+                    for document in some:
+                        for row in run(document, url, place):
+                            rows.append(row)
+                            print(" | ".join(row), flush=True)
+                finally:
+                    process.terminate()
+                    process.wait(60)
+    finally:
+        for folder in made:
+            shutil.rmtree(folder)
+
+    if args.report:
+        head = ["document", "example", "its first line", "port", "result", "what came of it"]
+        lines = [head, ["---"] * len(head), *rows]
+        cells = [[str(cell).replace("|", "\\|") for cell in line] for line in lines]
+        args.report.write_text("".join(f"| {' | '.join(line)} |\n" for line in cells))
+    counts = Counter(row[4] for row in rows)
+    print(", ".join(f"{count} {result}" for result, count in counts.items()))
+    return 1 if counts["FAILED"] or not counts["ok"] else 0
 
 
 if __name__ == "__main__":

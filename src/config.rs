@@ -5,6 +5,7 @@ mod access;
 
 pub use access::{AuthConfig, CorsConfig, KeyConfig, ListenerConfig, Secret, TlsConfig};
 
+use crate::audio::PromptCare;
 use crate::text::Language;
 use figment::Figment;
 use figment::error::Kind;
@@ -28,6 +29,7 @@ pub struct Config {
     pub engine: EngineConfig,
     pub flow: FlowSettings,
     pub text: TextConfig,
+    pub audio: AudioConfig,
     pub storage: StorageConfig,
     pub jobs: JobsConfig,
     pub limits: LimitsConfig,
@@ -42,7 +44,7 @@ pub struct ServerConfig {
     pub host: String,
     /// 0 lets the system choose; the chosen port is printed.
     pub port: u16,
-    /// Seconds that playing sessions may take to finish after SIGTERM.
+    /// Seconds that sessions and jobs under way may take to finish after SIGTERM.
     pub drain_timeout: f64,
     /// Addresses of proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<std::net::IpAddr>,
@@ -146,6 +148,28 @@ impl TextConfig {
     /// The language of everything, where the settings name one.
     pub fn language(&self) -> Option<Language> {
         Language::by_name(&self.language)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AudioConfig {
+    /// Whether silence of more than half a second at a prompt's ends is cut off.
+    pub prompt_trim: bool,
+    /// Loudness that prompts are given, in dB of full scale, -40 to -10. Unset: they keep theirs.
+    pub prompt_loudness: Option<f64>,
+}
+
+impl Default for AudioConfig {
+    fn default() -> Self {
+        Self { prompt_trim: true, prompt_loudness: None }
+    }
+}
+
+impl AudioConfig {
+    /// What is done to the recordings of clients.
+    pub fn prompt_care(&self) -> PromptCare {
+        PromptCare { trim: self.prompt_trim, loudness: self.prompt_loudness }
     }
 }
 
@@ -408,6 +432,12 @@ impl Config {
             let reason = "must be `auto`, `en` or `zh`";
             return Err(ConfigError::value("text.language", &self.text.language, reason));
         }
+        if let Some(loudness) = self.audio.prompt_loudness
+            && !(-40.0..=-10.0).contains(&loudness)
+        {
+            let reason = "must be -40 to -10, in dB of full scale; unset, prompts keep theirs";
+            return Err(ConfigError::value("audio.prompt_loudness", loudness, reason));
+        }
         within("engine.output_packets", engine.output_packets, 1..=1_000_000)?;
         seconds("server.drain_timeout", server.drain_timeout, 0.0)?;
         seconds("limits.idle_timeout", limits.idle_timeout, SHORTEST)?;
@@ -505,6 +535,8 @@ mod tests {
             ("engine", "output_packets", json!(0)),
             ("engine", "output_packets", json!(huge)),
             ("engine", "text_idle_ms", json!(huge)),
+            ("audio", "prompt_loudness", json!(0)),
+            ("audio", "prompt_loudness", json!(-41)),
             ("jobs", "backend", json!("mysql")),
             ("jobs", "workers", json!(0)),
             ("jobs", "queue", json!(0)),

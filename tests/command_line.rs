@@ -1,5 +1,7 @@
 //! The real binary on the command line: exit codes, what it prints, and what it refuses.
 
+#[path = "support/recordings.rs"]
+mod recordings;
 #[path = "support/server.rs"]
 #[allow(dead_code, reason = "these tests need little of it")]
 mod server;
@@ -219,6 +221,28 @@ fn a_voice_is_added_listed_spoken_with_and_removed() {
     assert!(!voices.path("Anna-2").exists());
     assert!(voices.refused(&["voice", "rm", "Anna-2"]).contains("there are none"));
     assert!(voices.refused(&["say", "hi", "--voice", "Anna-2"]).contains("Anna-2"));
+}
+
+/// Whoever records a voice learns at once what is wrong with the recording.
+#[test]
+fn poor_recordings_are_warned_of_and_trimmed() {
+    let voices = Voices::new();
+    let file = voices.0.path().join("poor.wav");
+    std::fs::write(&file, recordings::poor()).expect("written");
+    let (audio, text) = (file.to_str().expect("a name"), recordings::TOO_LONG);
+    let (code, _, stderr) = voices.run(&["voice", "add", "a", "--audio", audio, "--text", text]);
+    assert_eq!(code, Some(0), "{stderr}");
+    let told = |stderr: &str| stderr.lines().filter(|l| l.starts_with("mynah: warning: ")).count();
+    assert_eq!(told(&stderr), recordings::CODES.len(), "{stderr}");
+    let wav = hound::WavReader::open(voices.path("a/audio.wav")).expect("a WAV file");
+    assert!((1.0..1.5).contains(&(f64::from(wav.duration()) / f64::from(recordings::RATE))));
+
+    // Before the time is spent to load a model.
+    let say = |text| {
+        let args = ["say", "hi", "--prompt-wav", audio, "--prompt-text", text, "-o", "/"];
+        told(&voices.run(&args).2)
+    };
+    assert_eq!((say(text), say("So I say.")), (3, 2));
 }
 
 /// Nothing is restarted, and nothing of a voice that is gone is heard again.

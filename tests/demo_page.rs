@@ -10,6 +10,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// What the second server wants. All of these characters have to be escaped in an address.
+const KEY: &str = "a+key/of=100%&more";
+
 /// A program's file, if one of its names is in PATH.
 fn find(names: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
@@ -54,12 +57,17 @@ fn the_demo_page_works() {
     let voices = tempfile::tempdir().expect("a folder for voices");
     let voices = voices.path().to_str().expect("a path in Unicode");
     let server = Server::start_with(&[], &[("MYNAH_STORAGE__VOICES_DIR", voices)]);
+    let others = tempfile::tempdir().expect("a folder for voices");
+    let others = others.path().to_str().expect("a path in Unicode");
+    let settings = [("MYNAH_STORAGE__VOICES_DIR", others), ("MYNAH_API_KEYS", KEY)];
+    let locked = Server::start_with(&[], &settings);
     let output = Command::new(node)
         .arg(script)
         .arg(server.url("/demo"))
         .arg(chromium)
         .arg(root.join("target/demo_pictures"))
         .arg(root.join("model_weights/mynah-mini/prompts/rms.wav"))
+        .args([&locked.url("/demo"), KEY])
         .output()
         .expect("node starts");
     let said =

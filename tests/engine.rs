@@ -6,7 +6,7 @@ use mynah::engine::{
     self, AudioEvent, DEFAULT_VOICE, EngineError, EngineHandle, EngineSettings, Readings, Registry,
     Session, SpeakRequest, TextEvent, TextInput, VoiceSource,
 };
-use mynah::model::cosyvoice2::{CosyVoice2, LoadOptions};
+use mynah::model::cosyvoice2::{CosyVoice2, LoadOptions, fingerprint};
 use mynah::model::device;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -86,6 +86,16 @@ fn idle(engine: &EngineHandle) {
         assert!(since.elapsed() < Duration::from_secs(1), "still active");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Clients that ask which model speaks are told of the one that is loaded.
+#[test]
+fn the_version_is_that_of_the_loaded_weights() {
+    let _turn = turn();
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("model_weights/mynah-mini");
+    let print = fingerprint(&dir).expect("the bundled model");
+    let print: String = print.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(start().status().model_version, Some(format!("2.0+{print}")));
 }
 
 /// A prompt that no model can use (the server would refuse it) fails its own session, whether by

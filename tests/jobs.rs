@@ -6,6 +6,8 @@ mod support;
 
 #[path = "jobs_cases/crash.rs"]
 mod crash;
+#[path = "jobs_cases/drain.rs"]
+mod drain;
 #[path = "jobs_cases/full.rs"]
 mod full;
 #[path = "jobs_cases/life.rs"]

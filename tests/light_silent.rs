@@ -1,5 +1,7 @@
 //! The `light` dialect over real sockets, with an engine that emits silence on a clock.
 
+#[path = "support/recordings.rs"]
+mod recordings;
 #[path = "light_silent_cases/support.rs"]
 mod support;
 
@@ -13,6 +15,8 @@ mod limits;
 mod normalize;
 #[path = "light_silent_cases/order.rs"]
 mod order;
+#[path = "light_silent_cases/prompts.rs"]
+mod prompts;
 #[path = "light_silent_cases/system.rs"]
 mod system;
 #[path = "light_silent_cases/zero_shot.rs"]

@@ -4,6 +4,7 @@
 #[allow(dead_code, reason = "these tests need little of it")]
 mod server;
 
+use mynah::telemetry::metrics::jobs::JobStore;
 use mynah::telemetry::metrics::{self, Stage};
 use server::Server;
 use std::collections::{BTreeMap, BTreeSet};
@@ -134,6 +135,11 @@ fn known() -> Known {
     metrics::stage(Stage::LlmStep, Duration::from_millis(1), 1);
     metrics::cache_bytes("voices", 1);
     metrics::load(0.5);
+    metrics::jobs::began(0.1);
+    metrics::jobs::ended("completed", Some(1.0));
+    let queued = Some(0);
+    let store = JobStore { queued, running: 0, stored_bytes: 1, limit_bytes: 2 };
+    metrics::jobs::observe(store);
     shown(&metrics::render(&handle))
 }
 
@@ -195,6 +201,59 @@ async fn the_binary_shows_the_same_names() {
     for name in ["mynah_first_packet_seconds", "mynah_sessions_active", "mynah_underruns_total"] {
         assert!(seen.contains_key(name), "{name} in {seen:?}");
     }
+}
+
+/// The value of a series, written as it is in the text.
+fn value(text: &str, series: &str) -> Option<f64> {
+    text.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok())
+}
+
+#[tokio::test]
+async fn jobs_are_counted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path().to_str().expect("a path in Unicode");
+    let settings = [("MYNAH_STORAGE__DIR", dir), ("MYNAH_JOBS__WORKERS", "1")];
+    let server = Server::start_with(&[], &settings);
+    let client = reqwest::Client::new();
+    let metrics = async || {
+        let answer = client.get(server.url("/metrics")).send().await.expect("metrics");
+        answer.text().await.expect("text")
+    };
+    let submit = async |text: &str| {
+        let body = serde_json::json!({ "text": text });
+        let answer = client.post(server.url("/api/v1/tts")).json(&body).send().await;
+        let answer: serde_json::Value = answer.expect("an answer").json().await.expect("an object");
+        answer["task_id"].as_str().expect("an id").to_owned()
+    };
+    let before = metrics().await;
+    assert_eq!(value(&before, "mynah_jobs_running "), Some(0.0), "{before}");
+    assert_eq!(value(&before, "mynah_job_storage_bytes "), Some(0.0));
+
+    let long = submit(&"A long way to go. ".repeat(50)).await;
+    let short = submit("Hi.").await;
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    let until = async |series: &str, wanted: f64| loop {
+        let text = metrics().await;
+        if value(&text, series) == Some(wanted) {
+            return text;
+        }
+        assert!(std::time::Instant::now() < deadline, "{series} is not {wanted}: {text}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let text = until("mynah_jobs_running ", 1.0).await;
+    assert_eq!(value(&text, "mynah_jobs_queued "), Some(1.0), "the short one waits: {text}");
+    assert!(value(&text, "mynah_job_storage_bytes ").is_some_and(|bytes| bytes > 0.0));
+    assert_eq!(value(&text, "mynah_job_store_up "), Some(1.0));
+
+    let ended = client.delete(server.url(&format!("/api/v1/task/{long}"))).send().await;
+    assert_eq!(ended.expect("an answer").status(), 200);
+    let text = until("mynah_jobs_ended_total{state=\"completed\"} ", 1.0).await;
+    assert_eq!(value(&text, "mynah_jobs_ended_total{state=\"cancelled\"} "), Some(1.0), "{text}");
+    assert_eq!(value(&text, "mynah_jobs_ended_total{state=\"failed\"} "), Some(0.0));
+    assert_eq!(value(&text, "mynah_job_wait_seconds_count "), Some(2.0), "{text}");
+    assert_eq!(value(&text, "mynah_job_seconds_count "), Some(2.0), "{text}");
+    let text = until("mynah_jobs_running ", 0.0).await;
+    assert_eq!(value(&text, "mynah_jobs_queued "), Some(0.0), "{short}: {text}");
 }
 
 /// What Grafana needs to import the dashboard and to draw it.

@@ -1,6 +1,8 @@
 //! The `openai` dialect over real sockets, with an engine that emits silence on a clock: what it
 //! answers, and that OpenAI's own clients are content with it.
 
+#[path = "support/recordings.rs"]
+mod recordings;
 #[path = "openai_cases/support.rs"]
 mod support;
 

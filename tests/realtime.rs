@@ -1,6 +1,8 @@
 //! The `realtime` dialect over real sockets, with an engine that emits silence on a clock: every
 //! character of text is 20 ms.
 
+#[path = "support/recordings.rs"]
+mod recordings;
 #[path = "realtime_cases/support.rs"]
 mod support;
 

@@ -2,11 +2,12 @@
 
 import * as compare from "./compare.js";
 import { composer, tint, wholeWords } from "./composer.js";
+import { tryRealtime } from "./doors.js";
 import { language, setLanguage, t, translatePage } from "./i18n.js";
 import * as library from "./library.js";
 import { openedAudio } from "./player.js";
 import * as recent from "./recent.js";
-import { modelName, readiness, setKey } from "./server.js";
+import { hasKey, modelName, readiness, setKey } from "./server.js";
 import * as simulator from "./simulator.js";
 import { Speech } from "./speech.js";
 import { Stage } from "./stage.js";
@@ -104,10 +105,19 @@ function send(text) {
   tint(now, stage.word);
 }
 
+/** Whether the server wants a key first; asks for it, then. */
+function isLocked() {
+  if (at("server").dataset.state !== "locked") return false;
+  say("error", at("server").textContent);
+  at("key").focus();
+  return true;
+}
+
 function speak() {
   composer.settle();
   if (now?.finished || simulator.running()) return;
   if (!now && !box.value.trim()) return say("idle", t("There is no text yet."));
+  if (!now && isLocked()) return;
   if (!now) open();
   send(box.value);
   now.finish();
@@ -130,7 +140,8 @@ function use(voice) {
 }
 
 function fillVoices() {
-  const chosen = at("voice").value || localStorage.getItem("mynah-voice");
+  // Before the server has told its voices, the list cannot hold the one that was chosen last time.
+  const chosen = localStorage.getItem("mynah-voice");
   at("voice").replaceChildren(...voices.list().map((voice) => new Option(voices.title(voice), voice.id)));
   at("voice").value = voices.find(chosen).id;
 }
@@ -257,6 +268,7 @@ function retell() {
 
 // ---- the server ------------------------------------------------------------------------------
 
+/** Resolves when the server has a model: whether this page may use it. */
 async function watchServer() {
   const line = at("server");
   const words = { loading: "The model is loading…", down: "The server cannot be reached." };
@@ -269,15 +281,27 @@ async function watchServer() {
   }
   const name = await modelName();
   at("key-row").hidden = name !== null;
-  line.textContent = name ?? t("The server wants a key.");
-  if (name === null) line.dataset.state = "locked";
-  else await voices.refresh();
+  if (name === null) {
+    line.dataset.state = "locked";
+    const words = t(hasKey() ? "The server does not know this key." : "The server wants a key.");
+    line.textContent = words;
+    at("key-words").textContent = words;
+    return false;
+  }
+  line.textContent = name;
+  await voices.refresh();
+  return true;
 }
 
-at("key-row").addEventListener("submit", (event) => {
+at("key-row").addEventListener("submit", async (event) => {
   event.preventDefault();
-  setKey(at("key").value);
-  watchServer();
+  if (!setKey(at("key").value)) {
+    at("key-words").textContent = t("A key has letters, digits and signs, no spaces or commas.");
+    return;
+  }
+  tryRealtime();
+  if (await watchServer()) box.focus();
+  else at("key").select();
 });
 
 retell();

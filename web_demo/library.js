@@ -72,9 +72,10 @@ export function showList(use) {
     return row;
   });
   at("voice-list").replaceChildren(...rows);
-  at("where-kept").textContent = voices.isShared()
+  const kept = voices.isShared()
     ? t("Saved voices are kept on the server.")
     : t("This server keeps no voices: recordings stay in this browser and are sent when they speak.");
+  at("where-kept").textContent = voices.isShared() === null ? "" : kept;
 }
 
 async function startRecording(quiet) {

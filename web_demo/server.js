@@ -2,10 +2,16 @@
 
 let key = sessionStorage.getItem("mynah-key") ?? "";
 
+/** False for what can be no key: ASCII without spaces and commas. */
 export function setKey(value) {
-  key = value.trim();
+  const trimmed = value.trim();
+  if (!/^[!-+\--~]*$/.test(trimmed)) return false;
+  key = trimmed;
   sessionStorage.setItem("mynah-key", key);
+  return true;
 }
+
+export const hasKey = () => key !== "";
 
 /** For sockets: browsers cannot give them headers. */
 export const keyQuery = () => (key ? `?api_key=${encodeURIComponent(key)}` : "");

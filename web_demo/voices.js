@@ -11,7 +11,7 @@ export const NAME = /^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}$/;
 const BUILT_IN = { id: "server:default", name: "default", where: "server", fixed: true };
 
 let voices = [BUILT_IN];
-/** Whether the server has a library of its own. */
+/** Whether the server has a library of its own; null while that is not known. */
 let shared = null;
 const listeners = [];
 
@@ -37,7 +37,7 @@ function voicesIn(body) {
 async function onServer() {
   try {
     const answer = await ask("/v1/audio/voices");
-    shared = answer.ok;
+    shared = answer.status === 401 ? null : answer.ok;
     return answer.ok ? voicesIn(await answer.json()) : [];
   } catch {
     return [];
@@ -60,6 +60,7 @@ export async function save(name, transcript, wav) {
   if (find(`server:${name}`).name === name || find(`browser:${name}`).name === name) {
     throw new Error(t("There is a voice of that name already."));
   }
+  if (shared === null) throw new Error(t("The server has not told its voices yet. Does it want a key?"));
   if (shared) {
     const form = new FormData();
     form.set("name", name);

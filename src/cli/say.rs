@@ -54,7 +54,7 @@ pub fn run(args: SayArgs) -> Result<(), Failure> {
     let config = setup::config(&args.model, json!({}))?;
     let voice = match (&args.prompt_wav, &args.prompt_text) {
         (Some(file), Some(text)) => {
-            let clip = setup::recording(file, &config)?;
+            let clip = setup::prompt(file, text, &config)?;
             VoiceSource::Prompt { audio: Arc::new(clip), text: text.clone() }
         }
         _ => VoiceSource::Named(args.voice.clone()),

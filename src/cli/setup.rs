@@ -69,7 +69,18 @@ pub fn registry(model_dir: &Path, config: &Config) -> Result<Registry, Failure> 
     Ok(bundled.with_store(Store::new(&config.storage.voices_dir)))
 }
 
-/// A recording of a voice from a file of at most `limits.max_file_size`.
+/// A recording to make a voice of, prepared as the settings say. What is wrong with it is told on
+/// standard error.
+pub fn prompt(file: &Path, transcript: &str, config: &Config) -> Result<Clip, Failure> {
+    let clip = recording(file, config)?;
+    let prepared = engine::prepare_prompt(clip, transcript, config.audio.prompt_care());
+    for warning in &prepared.warnings {
+        eprintln!("mynah: warning: {warning}");
+    }
+    Ok(prepared.clip)
+}
+
+/// A recording of a voice from a file of at most `limits.max_file_size`, as it is.
 pub fn recording(file: &Path, config: &Config) -> Result<Clip, Failure> {
     let named = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
     let limit = config.limits.max_file_size;

@@ -82,7 +82,7 @@ fn add(args: &AddArgs) -> Result<(), Failure> {
         return Err(taken(&name));
     }
     let text = transcript(&args.transcript, config.limits.max_text_length)?;
-    let clip = setup::recording(&args.audio, &config)?;
+    let clip = setup::prompt(&args.audio, &text, &config)?;
     let recording = Recording::new(&clip, &text)?;
     let device = device::by_name(&config.model.device)?;
     let model =

@@ -4,8 +4,8 @@ use super::{EngineError, Prompt, Readings, Registry};
 use crate::audio::Clip;
 use crate::model::cosyvoice2::SamplingOptions;
 use crate::text::Normalizer;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
@@ -144,6 +144,8 @@ pub struct EngineStatus {
     pub stalled_for: Duration,
     /// As `/query_tts_model` lists it.
     pub model_name: String,
+    /// Of the model that is loaded. None until it is.
+    pub model_version: Option<String>,
     /// Samples per second of [`AudioEvent::Audio`].
     pub sample_rate: u32,
     /// Names of registered voices.
@@ -161,6 +163,7 @@ pub(super) struct Shared {
     /// steps.
     step_began: AtomicU64,
     model_name: String,
+    pub model_version: OnceLock<String>,
     sample_rate: u32,
     registry: Registry,
     readings: Readings,
@@ -176,6 +179,7 @@ impl Shared {
             queued: AtomicUsize::new(0),
             step_began: AtomicU64::new(0),
             model_name: model_name.into(),
+            model_version: OnceLock::new(),
             sample_rate,
             registry,
             readings,
@@ -267,6 +271,7 @@ impl EngineHandle {
             queued: shared.queued.load(Ordering::Acquire),
             stalled_for,
             model_name: shared.model_name.clone(),
+            model_version: shared.model_version.get().cloned(),
             sample_rate: shared.sample_rate,
             voices: shared.registry.names(),
         }

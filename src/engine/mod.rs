@@ -28,5 +28,5 @@ pub use silent::{OnTick, Tick, start_silent, start_silent_observed, start_silent
 pub use thread::{EngineSettings, start};
 pub use voices::{
     DEFAULT_VOICE, NameError, Prompt, PromptError, Recording, Registry, Store, StoreError,
-    VoiceName,
+    VoiceName, prepare_prompt, report_prompt,
 };

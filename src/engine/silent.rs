@@ -14,6 +14,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 const SAMPLE_RATE: u32 = 24_000;
+/// It has no model to tell the version of.
+const VERSION: &str = "silent";
 const HOP: Duration = Duration::from_millis(20);
 
 /// One packet that the silent engine hands over.
@@ -52,6 +54,7 @@ fn registry() -> Registry {
 
 fn start(config: &EngineConfig, on_tick: OnTick, registry: Registry) -> EngineHandle {
     let shared = Arc::new(Shared::new("CosyVoice2", SAMPLE_RATE, registry, Readings::default()));
+    shared.model_version.get_or_init(|| VERSION.into());
     shared.ready.store(true, Ordering::Release);
     let (handle, mut incoming) = EngineHandle::new(
         shared.clone(),

@@ -68,6 +68,7 @@ pub fn start(
                 return;
             }
         };
+        shared.model_version.get_or_init(|| model.version());
         let batching = if model.is_on_cpu() { Batching::cpu(threads) } else { Batching::gpu() };
         let mut engine = Engine {
             voices: VoiceCache::new(settings.engine.voice_cache_mib << 20),

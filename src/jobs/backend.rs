@@ -45,6 +45,14 @@ impl Backend {
         }
     }
 
+    /// Jobs that wait for a worker, of whichever server.
+    pub async fn queued(&self) -> Result<usize, JobError> {
+        match self {
+            Self::Embedded(store) => Ok(store.queued()),
+            Self::Redis(store) => store.queued().await,
+        }
+    }
+
     /// False where there is a job of this id.
     pub async fn insert(&self, record: JobRecord) -> Result<bool, JobError> {
         match self {

@@ -70,9 +70,14 @@ impl Embedded {
         fs::metadata(&self.path).map_or(0, |m| m.len())
     }
 
+    /// Jobs that wait.
+    pub fn queued(&self) -> usize {
+        lock(&self.waiting).len()
+    }
+
     /// False where there is a job of this id.
     pub fn insert(&self, record: &JobRecord) -> Result<bool, JobError> {
-        if lock(&self.waiting).len() >= self.most_waiting {
+        if self.queued() >= self.most_waiting {
             return Err(JobError::QueueFull);
         }
         let json = to_json(record)?;

@@ -12,6 +12,7 @@ mod files;
 mod record;
 mod redis;
 mod service;
+mod shutdown;
 mod worker;
 
 pub use backend::Filter;

@@ -160,6 +160,9 @@ pub struct JobRecord {
     pub sample_rate: Option<u32>,
     /// Seconds from the start to the end.
     pub process_seconds: Option<f64>,
+    /// What is wrong with the recording its voice was made of: [lines](crate::audio::PromptWarning::line).
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// How often it was begun.
     pub attempts: u32,
     /// Grows with every change; a change of an older version is refused.
@@ -183,6 +186,7 @@ impl JobRecord {
             duration_ms: None,
             sample_rate: None,
             process_seconds: None,
+            warnings: Vec::new(),
             attempts: 0,
             version: 0,
         }

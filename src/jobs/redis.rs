@@ -10,7 +10,7 @@ use super::record::{JobId, JobRecord};
 use super::{Filter, JobError};
 use crate::config::JobsConfig;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
-use redis::streams::{StreamAutoClaimReply, StreamReadReply};
+use redis::streams::{StreamAutoClaimReply, StreamPendingReply, StreamReadReply};
 use redis::{AsyncCommands, Client, RedisError, Script, ScriptInvocation};
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -94,6 +94,15 @@ impl RedisStore {
             most_waiting: settings.queue,
             keep: (result_hours * 3600.0 + MARGIN) as u64,
         })
+    }
+
+    /// Entries that no consumer has.
+    pub async fn queued(&self) -> Result<usize, JobError> {
+        let mut pipe = redis::pipe();
+        pipe.atomic().xlen(QUEUE).xpending(QUEUE, GROUP);
+        let (all, taken): (usize, StreamPendingReply) =
+            pipe.query_async(&mut self.commands.clone()).await.map_err(told)?;
+        Ok(all.saturating_sub(taken.count()))
     }
 
     /// False where there is a job of this id.

@@ -5,10 +5,13 @@ use super::embedded::Embedded;
 use super::files::Files;
 use super::record::{FileInfo, JobId, JobRecord, JobSpec, JobState, JobVoice, Statistics, now};
 use super::redis::RedisStore;
+use super::shutdown::Shutdown;
 use super::worker;
 use super::{ConfineError, JobError, confine};
+use crate::audio::PromptCare;
 use crate::config::{Config, JobsConfig, StorageConfig};
 use crate::engine::EngineHandle;
+use crate::telemetry::metrics::jobs::{self as metrics, JobStore};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,6 +26,9 @@ const UPKEEP: Duration = Duration::from_secs(60);
 /// How often the record of a job that another server may speak is looked at.
 const POLL: Duration = Duration::from_millis(200);
 
+/// How long whoever watches the server waits for a count.
+const GLANCE: Duration = Duration::from_secs(1);
+
 /// Longest record, in bytes.
 const LONGEST_RECORD: usize = 1 << 20;
 
@@ -31,11 +37,17 @@ const LONGEST_RECORD: usize = 1 << 20;
 pub struct JobSettings {
     pub storage: StorageConfig,
     pub jobs: JobsConfig,
+    /// What is done to recordings of clients.
+    pub prompt_care: PromptCare,
 }
 
 impl From<&Config> for JobSettings {
     fn from(config: &Config) -> Self {
-        Self { storage: config.storage.clone(), jobs: config.jobs.clone() }
+        Self {
+            storage: config.storage.clone(),
+            jobs: config.jobs.clone(),
+            prompt_care: config.audio.prompt_care(),
+        }
     }
 }
 
@@ -58,6 +70,7 @@ pub(super) struct Shared {
     speaking: Mutex<HashMap<JobId, Speaking>>,
     /// Changes with every change of a record by this server.
     changed: watch::Sender<()>,
+    pub shutdown: Shutdown,
 }
 
 /// A job under way.
@@ -106,6 +119,7 @@ impl Jobs {
             backend: OnceCell::new(),
             speaking: Mutex::default(),
             changed: watch::Sender::new(()),
+            shutdown: Shutdown::default(),
         });
         Self { shared, tasks: Arc::default() }
     }
@@ -116,7 +130,7 @@ impl Jobs {
     }
 
     async fn start(&self) -> Result<Arc<Backend>, JobError> {
-        let JobSettings { storage, jobs } = &self.shared.settings;
+        let JobSettings { storage, jobs, .. } = &self.shared.settings;
         let backend = match jobs.backend.as_str() {
             "off" => return Err(JobError::Off),
             "redis" => {
@@ -225,6 +239,7 @@ impl Jobs {
                 backend.forget(&record.id);
                 self.shared.interrupt(&record.id);
                 self.shared.changed.send_replace(());
+                metrics::ended(record.state.name(), record.process_seconds);
                 return Ok(record);
             }
         }
@@ -240,11 +255,13 @@ impl Jobs {
         let (Some(backend), Ok(id)) = (self.backend()?, JobId::new(id)) else {
             return Err(missing);
         };
-        if backend.get(&id).await?.is_none() {
-            return Err(missing);
-        }
+        let mut record = backend.get(&id).await?.ok_or(missing)?;
         self.shared.interrupt(&id);
         self.shared.discard(backend, &id).await?;
+        if !record.state.is_final() {
+            record.end(JobState::Cancelled);
+            metrics::ended(record.state.name(), record.process_seconds);
+        }
         self.shared.changed.send_replace(());
         Ok(())
     }
@@ -323,6 +340,37 @@ impl Jobs {
             storage_bytes: self.shared.files.used(database),
             storage_limit: self.shared.settings.storage.max_bytes,
         })
+    }
+
+    /// Counts that cost little, for whoever watches the server. None of a store that is off.
+    pub async fn load(&self) -> Option<JobStore> {
+        let backend = self.backend().ok()?;
+        let (queued, database) = match backend {
+            None => (Some(0), 0),
+            Some(backend) => {
+                let queued = tokio::time::timeout(GLANCE, backend.queued()).await;
+                (queued.ok().and_then(Result::ok), backend.bytes())
+            }
+        };
+        Some(JobStore {
+            queued,
+            running: self.shared.speaking().len(),
+            stored_bytes: self.shared.files.used(database),
+            limit_bytes: self.shared.settings.storage.max_bytes,
+        })
+    }
+
+    /// Begins no more jobs. Resolves once those that are being spoken have ended.
+    pub async fn drain(&self) {
+        self.shared.shutdown.drain();
+        self.shared.shutdown.idle().await;
+    }
+
+    /// Gives up what is being spoken; it waits again, as if it had not been begun. Resolves once
+    /// that is stored.
+    pub async fn stop(&self) {
+        self.shared.shutdown.stop();
+        self.shared.shutdown.idle().await;
     }
 
     /// Stores a recording for `storage.upload_hours`. It is not looked into.

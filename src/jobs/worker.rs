@@ -4,8 +4,12 @@ use super::JobError;
 use super::backend::{Backend, Claim};
 use super::record::{JobId, JobRecord, JobSpec, JobState, JobVoice, now};
 use super::service::{Shared, Speaking, run};
-use crate::audio::{self, Clip, wav};
-use crate::engine::{AudioEvent, EngineError, Session, SpeakRequest, TextInput, VoiceSource};
+use crate::audio::{self, Prepared, PromptWarning, wav};
+use crate::engine::{
+    AudioEvent, EngineError, Session, SpeakRequest, TextInput, VoiceSource, prepare_prompt,
+    report_prompt,
+};
+use crate::telemetry::metrics::jobs as metrics;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -26,11 +30,25 @@ const MOST_BYTES: u64 = 256 << 20;
 /// Progress of a job all of whose audio there may be, but not yet its result.
 const ALMOST: f32 = 0.99;
 
-/// Speaks jobs, one at a time, for ever.
+/// Speaks jobs, one at a time, until the server is to end.
 pub async fn work(shared: Arc<Shared>, backend: Arc<Backend>) {
+    let work = Work { shared: &shared, backend: &backend };
     loop {
-        match backend.next().await {
-            Ok(claim) => Work { shared: &shared, backend: &backend }.job(claim).await,
+        let next = tokio::select! {
+            biased;
+            () = shared.shutdown.drained() => return,
+            next = backend.next() => next,
+        };
+        match next {
+            Ok(claim) => {
+                // First this and then the question: whoever waits for the last worker either
+                // waits for this one or has forbidden it to begin.
+                let _working = shared.shutdown.work();
+                if shared.shutdown.is_draining() {
+                    return work.put_back(claim).await;
+                }
+                work.job(claim).await;
+            }
             Err(error) => {
                 tracing::warn!(%error, "no job can be had");
                 tokio::time::sleep(LATER).await;
@@ -44,6 +62,7 @@ enum Ending {
     Spoken {
         samples: Vec<f32>,
         rate: u32,
+        warnings: Vec<PromptWarning>,
     },
     Failed {
         code: &'static str,
@@ -80,11 +99,17 @@ impl Work<'_> {
         self.shared.speaking().remove(&record.id);
         self.shared.announce();
         if put_back {
-            let _ = self.backend.put_back(claim).await;
+            self.put_back(claim).await;
             // The engine takes nothing any more.
-            tokio::time::sleep(LATER).await;
+            let _ = tokio::time::timeout(LATER, self.shared.shutdown.drained()).await;
         } else {
             self.release(claim).await;
+        }
+    }
+
+    async fn put_back(&self, claim: Claim) {
+        if let Err(error) = self.backend.put_back(claim).await {
+            tracing::warn!(%error, "a job that was given up waits for its lease to end");
         }
     }
 
@@ -108,7 +133,19 @@ impl Work<'_> {
             })
             .await;
         self.shared.announce();
-        begun.filter(|record| record.state == JobState::Processing)
+        match begun {
+            Some(record) if record.state == JobState::Processing => {
+                if let (1, Some(start)) = (record.attempts, record.started_at) {
+                    metrics::began(start - record.created_at);
+                }
+                Some(record)
+            }
+            Some(record) => {
+                metrics::ended(record.state.name(), record.process_seconds);
+                None
+            }
+            None => None,
+        }
     }
 
     /// Speaks a job for as long as it is ours and within its time.
@@ -118,6 +155,7 @@ impl Work<'_> {
         tokio::select! {
             ending = self.speak(record) => ending,
             () = cancelled.notified() => Ending::Lost,
+            () = self.shared.shutdown.stopped() => Ending::NotNow,
             () = self.backend.lose(claim, record, progress) => Ending::Lost,
             () = tokio::time::sleep(timeout) => {
                 let words = format!("the job took more than {} s", timeout.as_secs());
@@ -127,8 +165,8 @@ impl Work<'_> {
     }
 
     async fn speak(&self, record: &JobRecord) -> Ending {
-        let voice = match self.voice(&record.spec).await {
-            Ok(voice) => voice,
+        let (voice, warnings) = match self.voice(&record.spec).await {
+            Ok(found) => found,
             Err(ending) => return ending,
         };
         let JobSpec { text, speed, seed, sampling, .. } = &record.spec;
@@ -158,7 +196,7 @@ impl Work<'_> {
                     let part = samples.len() as f64 / expected.max(1.0);
                     self.progress(&record.id, part as f32);
                 }
-                AudioEvent::Done(_) => return Ending::Spoken { samples, rate },
+                AudioEvent::Done(_) => return Ending::Spoken { samples, rate, warnings },
                 AudioEvent::Failed(error) => return self.told(&record.id, error),
             }
         }
@@ -190,9 +228,12 @@ impl Work<'_> {
         }
     }
 
-    async fn voice(&self, spec: &JobSpec) -> Result<VoiceSource, Ending> {
+    /// The voice of a job, and what is wrong with its recording.
+    async fn voice(&self, spec: &JobSpec) -> Result<(VoiceSource, Vec<PromptWarning>), Ending> {
         let (text, bytes) = match &spec.voice {
-            JobVoice::Named(name) => return Ok(VoiceSource::Named(name.clone())),
+            JobVoice::Named(name) => {
+                return Ok((VoiceSource::Named(name.clone()), Vec::new()));
+            }
             JobVoice::Upload { file_id, text } => {
                 let (shared, file_id) = (self.shared.clone(), file_id.clone());
                 (text, run(move || shared.files.upload_bytes(&file_id)).await)
@@ -203,13 +244,18 @@ impl Work<'_> {
             }
         };
         let bytes = bytes.map_err(|e| Ending::failed("NOT_FOUND", e))?;
-        let decoded = tokio::task::spawn_blocking(move || audio::decode_prompt(&bytes)).await;
-        let clip: Clip = match decoded {
-            Ok(Ok(clip)) => clip,
+        let (care, transcript) = (self.shared.settings.prompt_care, text.clone());
+        let prepared = tokio::task::spawn_blocking(move || {
+            let clip = audio::decode_prompt(&bytes)?;
+            Ok::<_, audio::PromptError>(prepare_prompt(clip, &transcript, care))
+        });
+        let Prepared { clip, warnings } = match prepared.await {
+            Ok(Ok(prepared)) => prepared,
             Ok(Err(error)) => return Err(Ending::failed("UNSUPPORTED_AUDIO", error)),
             Err(error) => return Err(Ending::failed("UNSUPPORTED_AUDIO", error)),
         };
-        Ok(VoiceSource::Prompt { audio: Arc::new(clip), text: text.clone() })
+        report_prompt(&warnings);
+        Ok((VoiceSource::Prompt { audio: Arc::new(clip), text: text.clone() }, warnings))
     }
 
     fn progress(&self, id: &JobId, part: f32) {
@@ -221,7 +267,7 @@ impl Work<'_> {
 
     /// Writes the result and then the record.
     async fn end(&self, record: &JobRecord, ending: Ending) {
-        let (samples, rate) = match ending {
+        let (samples, rate, warnings) = match ending {
             Ending::Lost => return,
             Ending::NotNow => {
                 self.settle(record, |record| record.put_back()).await;
@@ -231,7 +277,7 @@ impl Work<'_> {
                 self.settle(record, |record| record.fail(code, message.as_str())).await;
                 return;
             }
-            Ending::Spoken { samples, rate } => (samples, rate),
+            Ending::Spoken { samples, rate, warnings } => (samples, rate, warnings),
         };
         let duration_ms = samples.len() as u64 * 1000 / u64::from(rate.max(1));
         match self.write(record, samples, rate).await {
@@ -242,6 +288,7 @@ impl Work<'_> {
                         record.progress = 1.0;
                         record.duration_ms = Some(duration_ms);
                         record.sample_rate = Some(rate);
+                        record.warnings = warnings.iter().map(PromptWarning::line).collect();
                     })
                     .await;
                 if !settled {
@@ -303,6 +350,9 @@ impl Work<'_> {
         });
         let changed = changed.await;
         if let Some(record) = &changed {
+            if record.state.is_final() {
+                metrics::ended(record.state.name(), record.process_seconds);
+            }
             tracing::info!(
                 id = %record.id,
                 kind = record.spec.kind,

@@ -27,20 +27,19 @@ pub async fn fill(mut speech: Speech) -> Result<Body, ApiError> {
 /// # Errors
 /// What failed before the first audio, so that it can be told with a status of its own.
 pub async fn pour(speech: Speech) -> Result<Body, ApiError> {
-    pour_keeping(speech, ()).await
+    begun(speech).await.map(Body::from_stream)
 }
 
-/// [`pour`], with something that is kept until the speech has ended or the client is gone.
+/// [`pour`], as a stream.
 ///
 /// # Errors
 /// Those of [`pour`].
-pub async fn pour_keeping<K: Send + 'static>(
+pub async fn begun(
     mut speech: Speech,
-    kept: K,
-) -> Result<Body, ApiError> {
+) -> Result<impl Stream<Item = Result<Bytes, ApiError>> + Send, ApiError> {
     let first = first(&mut speech).await?;
     let first = stream::once(async { Ok(Bytes::from(first)) });
-    Ok(Body::from_stream(first.chain(packets(speech, kept))))
+    Ok(first.chain(packets(speech)))
 }
 
 /// The first bytes of the speech.
@@ -57,17 +56,14 @@ async fn first(speech: &mut Speech) -> Result<Vec<u8>, ApiError> {
 }
 
 /// What is left of the speech, packet by packet.
-pub fn packets<K: Send>(
-    speech: Speech,
-    kept: K,
-) -> impl Stream<Item = Result<Bytes, ApiError>> + Send {
-    stream::unfold((speech, kept), |(mut speech, kept)| async move {
+pub fn packets(speech: Speech) -> impl Stream<Item = Result<Bytes, ApiError>> + Send {
+    stream::unfold(speech, |mut speech| async move {
         let bytes = match speech.next().await? {
             Ok(Packet::Audio { bytes } | Packet::Done { bytes, .. }) => Ok(bytes.into()),
             Ok(Packet::Started { .. }) => Ok(Bytes::new()),
             Err(error) => Err(error),
         };
-        Some((bytes, (speech, kept)))
+        Some((bytes, speech))
     })
 }
 

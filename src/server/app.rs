@@ -50,7 +50,7 @@ impl App {
             uploads: Budget::new(settings.max_file_size.saturating_mul(UPLOADS)),
             decoders: Arc::new(Semaphore::new(cores)),
             metrics,
-            opus_queue: Arc::new(OpusQueue::new(settings.queue)),
+            opus_queue: Arc::new(OpusQueue::new(settings.queue, settings.stall_timeout)),
             websockets: Arc::new(Semaphore::new(
                 settings.max_connections.min(Semaphore::MAX_PERMITS),
             )),

@@ -187,6 +187,9 @@ async fn readiness(State(app): State<Arc<App>>) -> impl IntoResponse {
 async fn prometheus(State(app): State<Arc<App>>) -> impl IntoResponse {
     let status = app.engine.status();
     metrics::observe(status.active, status.queued, app.websockets());
+    if let Some(store) = app.jobs.load().await {
+        metrics::jobs::observe(store);
+    }
     let media_type = "text/plain; version=0.0.4; charset=utf-8";
     ([(header::CONTENT_TYPE, media_type)], metrics::render(&app.metrics))
 }

@@ -7,6 +7,7 @@
 mod account;
 mod answer;
 mod app;
+mod asked;
 mod auth;
 mod client;
 mod cors;
@@ -26,6 +27,7 @@ mod listen;
 mod openai;
 mod openapi;
 mod outcome;
+mod param;
 mod prompt;
 mod rate;
 mod realtime;
@@ -38,6 +40,7 @@ mod tasks;
 mod text;
 mod tls;
 mod upload;
+mod warning;
 mod workflow;
 
 pub use dialect::{Dialect, Dialects};

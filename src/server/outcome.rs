@@ -4,7 +4,7 @@ use super::app::App;
 use super::error::ApiError;
 use crate::jobs::{JobError, JobId, JobRecord, JobState};
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ const PIECE: usize = 64 * 1024;
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Header that names what a request set and nothing heeds.
-pub const IGNORED: &str = "x-ignored-parameters";
+pub const IGNORED: HeaderName = HeaderName::from_static("x-ignored-parameters");
 
 /// The value of [`IGNORED`]; None where everything was heeded.
 pub fn ignored(names: &[&str]) -> Option<HeaderValue> {

@@ -60,7 +60,11 @@ pub async fn track(State(app): State<Arc<App>>, mut request: Request, next: Next
             metrics::rejected(error.code());
         }
         let details = response.extensions_mut().remove::<Details>().unwrap_or_default();
+        let allowed = response.headers_mut().remove(header::ALLOW);
         response = error.response(&id.0, dialect, details);
+        if let Some(allowed) = allowed {
+            response.headers_mut().insert(header::ALLOW, allowed);
+        }
     }
     if response.status() == StatusCode::UNAUTHORIZED {
         let scheme = HeaderValue::from_static("Bearer");

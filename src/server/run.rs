@@ -67,7 +67,8 @@ pub async fn run(
 }
 
 /// Serves on all `listeners` until `shutdown` resolves, then drains: takes no more connections, answers
-/// new requests with 503, lets what plays finish within `server.drain_timeout`, and returns.
+/// new requests with 503, lets what plays and the jobs being spoken finish within
+/// `server.drain_timeout`, and returns.
 ///
 /// # Errors
 /// A setting that cannot be used.
@@ -136,12 +137,15 @@ async fn drain(app: &App, sockets: &Semaphore) {
     app.lifecycle.drain();
     let status = app.engine.status();
     tracing::info!(active = status.active, queued = status.queued, "draining");
-    if timeout_at(deadline, app.lifecycle.silent()).await.is_err() {
+    let ended = async { tokio::join!(app.lifecycle.silent(), app.jobs.drain()) };
+    if timeout_at(deadline, ended).await.is_err() {
         let status = app.engine.status();
         tracing::warn!(active = status.active, queued = status.queued, "ending what still plays");
     }
     app.lifecycle.stop();
-    let _ = timeout(FAREWELL, sockets.acquire_many(SOCKETS)).await;
+    let _ =
+        timeout(FAREWELL, async { tokio::join!(app.jobs.stop(), sockets.acquire_many(SOCKETS)).1 })
+            .await;
     tracing::info!("drained");
 }
 
@@ -152,7 +156,7 @@ fn router(app: Arc<App>, dialects: Dialects) -> Router {
         .merge(health::router(&served))
         .merge(demo::router())
         .merge(text::router())
-        .merge(openapi::router(dialects, app.settings.auth.is_locked()));
+        .merge(openapi::router(dialects, &app.settings));
     let router = dialects.iter().fold(common, |router, dialect| {
         router.merge(match dialect {
             Dialect::Light => light::router(app.clone()),

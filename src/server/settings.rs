@@ -2,6 +2,7 @@
 
 use super::auth::Keyring;
 use super::{cors, listen, rate};
+use crate::audio::PromptCare;
 use crate::config::{Config, ConfigError, ModelSettings, seconds};
 use governor::Quota;
 use std::net::IpAddr;
@@ -39,6 +40,8 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// None: the model's own.
     pub light_sample_rate: Option<u32>,
+    /// What is done to recordings of clients.
+    pub prompt_care: PromptCare,
     /// What the engine was asked to load.
     pub model: ModelSettings,
     /// Requests that may wait for something that serves one at a time.
@@ -79,6 +82,7 @@ impl Settings {
             workflow_wait: seconds("workflow.wait", config.workflow.wait, 0.0)?,
             drain_timeout: seconds("server.drain_timeout", config.server.drain_timeout, 0.0)?,
             light_sample_rate: config.light.sample_rate,
+            prompt_care: config.audio.prompt_care(),
             model: config.model.clone(),
             queue: config.engine.queue,
         })

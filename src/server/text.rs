@@ -5,13 +5,13 @@ use super::app::App;
 use super::client::Peer;
 use super::error::ApiError;
 use super::json::Fields;
-use super::openapi::Refusals;
+use super::openapi::{Refusals, Text};
 use crate::text::{Language, Piece};
 use axum::extract::{Request, State};
 use axum::routing::post;
 use axum::{Extension, Json, Router};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::sync::Arc;
 use utoipa::{OpenApi, ToSchema};
 
@@ -28,25 +28,17 @@ pub fn router() -> Router<Arc<App>> {
     Router::new().route("/v1/text/normalize", post(normalize))
 }
 
-/// What `normalize` says in a request of JSON: none where it says nothing.
+/// What the field `normalize` of a JSON frame says: none where it says nothing.
 ///
 /// # Errors
 /// [`ApiError::InvalidParameter`] for what is neither on nor off.
-pub fn asked(json: &Map<String, Value>) -> Result<Option<bool>, ApiError> {
-    json.get("normalize").map_or(Ok(None), switch)
-}
-
-/// Likewise, of the field's value.
-///
-/// # Errors
-/// As [`asked`].
-pub fn switch(value: &Value) -> Result<Option<bool>, ApiError> {
+pub fn asked(value: Option<&Value>) -> Result<Option<bool>, ApiError> {
     match value {
-        Value::Null => Ok(None),
-        Value::Bool(on) => Ok(Some(*on)),
-        Value::String(text) if text.eq_ignore_ascii_case("on") => Ok(Some(true)),
-        Value::String(text) if text.eq_ignore_ascii_case("off") => Ok(Some(false)),
-        _ => Err(ApiError::InvalidParameter("`normalize` must be on or off".into())),
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Bool(on)) => Ok(Some(*on)),
+        Some(Value::String(text)) if text.eq_ignore_ascii_case("on") => Ok(Some(true)),
+        Some(Value::String(text)) if text.eq_ignore_ascii_case("off") => Ok(Some(false)),
+        Some(_) => Err(ApiError::InvalidParameter("`normalize` must be on or off".into())),
     }
 }
 
@@ -54,13 +46,22 @@ pub fn switch(value: &Value) -> Result<Option<bool>, ApiError> {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes what is read field by field")]
 struct NormalizeRequest {
-    #[schema(example = "It costs $3.50, i.e. 5% less.", max_length = 1000)]
+    #[schema(value_type = Text)]
     text: String,
     /// The language of numbers and symbols: `en`, `zh`, or that of the words around them.
-    #[schema(default = "auto", example = "auto")]
-    language: Option<String>,
+    #[schema(default = "auto")]
+    language: Option<NormalizeLanguage>,
     /// Whether emoji are read by their names. Unset: as the settings say.
     emoji: Option<bool>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "describes what is read field by field")]
+enum NormalizeLanguage {
+    Auto,
+    En,
+    Zh,
 }
 
 /// How it is read.
@@ -107,7 +108,7 @@ async fn normalize(
     request: Request,
 ) -> Result<Json<Normalized>, ApiError> {
     app.charge(peer, request.headers())?;
-    let fields = Fields::read(&app, request).await?;
+    let fields = Fields::read(&app, request, ApiError::InvalidParameter).await?;
     let missing = || ApiError::InvalidParameter("`text` is missing".into());
     let text = fields.text("text")?.ok_or_else(missing)?;
     let limit = app.settings.max_text_length;
@@ -137,13 +138,12 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn requests_say_on_or_off_or_nothing() {
-        let asked = |json: Value| asked(json.as_object().expect("an object"));
-        assert_eq!(asked(json!({})), Ok(None));
-        assert_eq!(asked(json!({ "normalize": null })), Ok(None));
-        assert_eq!(asked(json!({ "normalize": "off" })), Ok(Some(false)));
-        assert_eq!(asked(json!({ "normalize": true })), Ok(Some(true)));
-        assert!(asked(json!({ "normalize": "maybe" })).is_err());
-        assert!(asked(json!({ "normalize": 1 })).is_err());
+    fn frames_say_on_or_off_or_nothing() {
+        assert_eq!(asked(None), Ok(None));
+        assert_eq!(asked(Some(&Value::Null)), Ok(None));
+        assert_eq!(asked(Some(&json!("off"))), Ok(Some(false)));
+        assert_eq!(asked(Some(&json!(true))), Ok(Some(true)));
+        assert!(asked(Some(&json!("maybe"))).is_err());
+        assert!(asked(Some(&json!(1))).is_err());
     }
 }

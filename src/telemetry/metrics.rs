@@ -3,6 +3,8 @@
 //! The names starting `lightllm_` are those that dashboards of LightTTS know; all others start
 //! `mynah_`.
 
+pub mod jobs;
+
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use std::fmt::Write;
@@ -31,6 +33,7 @@ const STALLED: &str = "mynah_sessions_stalled_total";
 const CACHE: &str = "mynah_cache_bytes";
 const VOICE_HITS: &str = "mynah_voice_cache_hits_total";
 const VOICE_MISSES: &str = "mynah_voice_cache_misses_total";
+const PROMPT_WARNINGS: &str = "mynah_prompt_warnings_total";
 const LOAD: &str = "mynah_load_ratio";
 
 const FIRST_PACKET_BUCKETS: &[f64] =
@@ -93,6 +96,7 @@ pub fn install() -> PrometheusHandle {
                 .and_then(|b| b.set_buckets_for_metric(full(QUEUE_WAIT), QUEUE_WAIT_BUCKETS))
                 .and_then(|b| b.set_buckets_for_metric(full(STAGE), STAGE_BUCKETS))
                 .and_then(|b| b.set_buckets_for_metric(full(ROWS), ROWS_BUCKETS))
+                .and_then(jobs::buckets)
                 // Only empty lists of buckets are refused.
                 .unwrap_or_default()
                 .build_recorder();
@@ -128,6 +132,10 @@ fn describe() {
     describe_gauge!(CACHE, "Memory held by caches in bytes, by what they hold.");
     describe_counter!(VOICE_HITS, "Sessions whose voice was ready.");
     describe_counter!(VOICE_MISSES, "Sessions whose voice had to be made.");
+    describe_counter!(
+        PROMPT_WARNINGS,
+        "Recordings of clients that may make poor voices, by reason."
+    );
     describe_gauge!(LOAD, "Share of the machine's speed that the running sessions need.");
     for name in
         [REQUESTS, SUCCESSES, FAILURES, CANCELLED, UNDERRUNS, STALLED, VOICE_HITS, VOICE_MISSES]
@@ -138,6 +146,7 @@ fn describe() {
         counter!(REJECTED, "reason" => reason).increment(0);
     }
     observe(0, 0, 0);
+    jobs::describe();
 }
 
 /// An HTTP request was answered, or a WebSocket opened (status 101).
@@ -148,6 +157,11 @@ pub fn request(dialect: &'static str, status: u16) {
 /// A request was turned away with this error code.
 pub fn rejected(code: &str) {
     counter!(REJECTED, "reason" => code.to_ascii_lowercase()).increment(1);
+}
+
+/// A client's recording has this against it.
+pub fn prompt_warning(code: &str) {
+    counter!(PROMPT_WARNINGS, "reason" => code.to_ascii_lowercase()).increment(1);
 }
 
 pub fn synthesis_began() {
@@ -254,6 +268,14 @@ mod tests {
         stage(Stage::LlmStep, Duration::from_millis(1), 4);
         cache_bytes("voices", 1);
         load(0.5);
+        jobs::began(0.1);
+        jobs::ended("completed", Some(2.0));
+        jobs::observe(jobs::JobStore {
+            queued: Some(1),
+            running: 1,
+            stored_bytes: 1,
+            limit_bytes: 2,
+        });
         let text = render(&handle);
         for name in [
             REQUESTS,
@@ -278,6 +300,14 @@ mod tests {
             VOICE_HITS,
             VOICE_MISSES,
             LOAD,
+            jobs::QUEUED,
+            jobs::RUNNING,
+            jobs::ENDED,
+            jobs::SECONDS,
+            jobs::WAIT,
+            jobs::STORED,
+            jobs::LIMIT,
+            jobs::UP,
         ] {
             let type_line = text.lines().find_map(|l| l.strip_prefix(&format!("# TYPE {name} ")));
             let kind = type_line.unwrap_or_else(|| panic!("no TYPE of {name} in {text}"));

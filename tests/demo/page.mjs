@@ -1,15 +1,15 @@
 // Uses the demo page as a reader would, in headless Chromium.
 //
-//   node page.mjs URL CHROMIUM PICTURES RECORDING
+//   node page.mjs URL CHROMIUM PICTURES RECORDING LOCKED_URL KEY
 //
-// RECORDING is a WAV file of speech. Exits with 1 and words where something is not as it should be.
+// RECORDING is a WAV file of speech; the page at LOCKED_URL is of a server that wants KEY. Exits with 1 and words where something is not as it should be.
 
 import { chromium } from "playwright-core";
 import assert from "node:assert/strict";
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 
-const [url, executablePath, pictures, recording] = process.argv.slice(2);
+const [url, executablePath, pictures, recording, lockedUrl, key] = process.argv.slice(2);
 /** Speaking, on a machine with much else to do. */
 const LONG = 180_000;
 
@@ -29,7 +29,7 @@ const browser = await chromium.launch({
 const problems = [];
 
 /** A fresh page of a given size, theme and language. Whatever goes wrong on it is noted. */
-async function opened({ width = 1280, height = 950, colorScheme = "light", locale = "en-US", to = url, ...more } = {}) {
+async function opened({ width = 1280, height = 950, colorScheme = "light", locale = "en-US", to = url, state = "ready", ...more } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme, locale, permissions: ["microphone"], ...more });
   const page = await context.newPage();
   page.setDefaultTimeout(30_000);
@@ -37,7 +37,8 @@ async function opened({ width = 1280, height = 950, colorScheme = "light", local
   page.on("console", (message) => {
     // A server without the newer interfaces answers 404; the page falls back, the browser notes it.
     const absent = /404/.test(message.text()) && /v1\//.test(message.text() + message.location().url);
-    if (message.type() === "error" && !absent) problems.push(`${message.text()} ${message.location().url}`);
+    const refused = state === "locked" && /401/.test(message.text());
+    if (message.type() === "error" && !absent && !refused) problems.push(`${message.text()} ${message.location().url}`);
   });
   page.on("request", (request) => {
     const { protocol, origin } = new URL(request.url());
@@ -45,8 +46,14 @@ async function opened({ width = 1280, height = 950, colorScheme = "light", local
   });
   page.on("dialog", (dialog) => dialog.accept());
   await page.goto(to);
-  await page.waitForSelector("#server[data-state=ready]", { timeout: LONG });
+  await page.waitForSelector(`#server[data-state=${state}]`, { timeout: LONG });
   return page;
+}
+
+/** The voices that a server lists. */
+async function served(at, headers = {}) {
+  const answer = await fetch(new URL("/v1/audio/voices", at), { headers });
+  return (await answer.json()).voices;
 }
 
 const picture = (page, name, fullPage = false) => page.screenshot({ path: join(pictures, `${name}.png`), fullPage });
@@ -183,10 +190,33 @@ const steps = {
     await page.check("#take-consent");
     await picture(page, "voice", true);
     await page.click("#take-save");
-    await page.waitForFunction(() => document.getElementById("voice").value.endsWith(":firehose"));
+    await page.waitForFunction(() => document.getElementById("voice").value === "server:firehose");
     await page.fill("#text", "Turn left at the next corner.");
     await page.click("#speak");
     await spoken(page);
+  },
+
+  async "keeps the voice on the server"(page) {
+    const known = await served(url);
+    assert.ok(known.includes("firehose"), `the server lists ${known}`);
+    assert.match(await page.innerText("#where-kept"), /on the server/);
+    // Another reader finds it, and it speaks.
+    const other = await opened();
+    await other.selectOption("#voice", "server:firehose");
+    await other.fill("#text", "Turn right.");
+    await other.click("#speak");
+    await spoken(other);
+    await other.context().close();
+    // A second of that name is refused in words, and the recording is not lost.
+    await page.setInputFiles("#take-file", recording);
+    await page.waitForSelector("#trim:not([hidden])");
+    await page.fill("#take-text", "Learning at some schools is like drinking from a firehose.");
+    await page.fill("#take-name", "firehose");
+    await page.check("#take-consent");
+    await page.click("#take-save");
+    await page.waitForFunction(() => /already/.test(document.getElementById("take-status").textContent));
+    assert.ok(await page.isVisible("#trim") && await page.isEnabled("#take-save"));
+    await page.click("#take-discard");
   },
 
   async "compares two voices"(page) {
@@ -211,6 +241,8 @@ const steps = {
     const row = page.locator("#voice-list li", { hasText: "firehose" });
     await row.locator(".remove").click();
     await row.waitFor({ state: "detached" });
+    const known = await served(url);
+    assert.ok(known.includes("default") && !known.includes("firehose"), `the server still lists ${known}`);
     assert.equal(await page.inputValue("#voice"), "server:default");
     await page.keyboard.press("Alt+Digit4");
     await picture(page, "recent");
@@ -221,6 +253,48 @@ const steps = {
     await page.keyboard.press("Escape");
   },
 };
+
+/** A server that wants a key: the page asks for it, and needs it for everything. */
+async function locked() {
+  const page = await opened({ to: lockedUrl, state: "locked" });
+  assert.match(await page.innerText("#key-words"), /wants a key/);
+  assert.equal(await page.innerText("#where-kept"), "", "nobody knows yet where voices are kept");
+  await page.fill("#text", "Turn left.");
+  await page.press("#text", "Control+Enter");
+  assert.equal(await page.evaluate(() => document.activeElement.id), "key", "Speak leads to the key");
+  await picture(page, "locked", true);
+  for (const [wrong, words] of [["another", /does not know/], ["my key, please", /no spaces/], ["密钥", /no spaces/]]) {
+    await page.fill("#key", wrong);
+    await page.press("#key", "Enter");
+    await page.waitForFunction((words) => new RegExp(words).test(document.getElementById("key-words").textContent), words.source);
+    assert.ok(await page.isVisible("#key"));
+  }
+  await page.fill("#key", ` ${key} `);
+  await page.press("#key", "Enter");
+  await page.waitForSelector("#server[data-state=ready]");
+  assert.ok(await page.isHidden("#key-row"));
+  await watchWords(page);
+  await page.press("#text", "Control+Enter");
+  await spoken(page);
+  assert.ok((await page.evaluate(() => window.words)).length > 1, "the key opens the realtime door too");
+
+  await page.setInputFiles("#take-file", recording);
+  await page.waitForSelector("#trim:not([hidden])");
+  await page.fill("#take-text", "Learning at some schools is like drinking from a firehose.");
+  await page.fill("#take-name", "hydrant");
+  await page.check("#take-consent");
+  await page.click("#take-save");
+  await page.waitForFunction(() => document.getElementById("voice").value === "server:hydrant");
+  assert.ok((await served(lockedUrl, { Authorization: `Bearer ${key}` })).includes("hydrant"));
+
+  await page.reload();
+  await page.waitForSelector("#server[data-state=ready]");
+  assert.ok(await page.isHidden("#key-row"), "the tab remembers the key");
+  await page.waitForFunction(() => document.getElementById("voice").value === "server:hydrant");
+  assert.ok(!page.url().includes("key"), "the key is in no address that is shown");
+  assert.equal(await page.evaluate(() => JSON.stringify(localStorage).includes("key/of")), false, "only the tab");
+  await page.context().close();
+}
 
 /** Texts, narrow windows, contrast: for one look of the page. */
 async function looks(name, options) {
@@ -284,6 +358,9 @@ try {
   }
   await page.context().close();
 
+  await locked();
+
+  await looks("locked_phone_zh", { width: 360, height: 740, locale: "zh-CN", to: lockedUrl, state: "locked" });
   await looks("desktop_dark", { width: 1280, height: 950, colorScheme: "dark" });
   await looks("desktop_zh", { width: 1280, height: 950, locale: "zh-CN" });
   await looks("phone_light", { width: 360, height: 740, isMobile: true, hasTouch: true });

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// The documented request with these settings.
-async fn speak(server: &Server, settings: Value) -> Answer {
+pub async fn speak(server: &Server, settings: Value) -> Answer {
     let body = json!({
         "video_path": "/app/videos/api_request.mp4",
         "workflow_config": {
@@ -55,6 +55,7 @@ async fn speech_is_written_where_the_client_says() {
     assert_eq!(done["text_length"], 14);
     assert!(done["processing_time"].as_f64().is_some_and(|s| s >= 0.0));
     assert_eq!(done["model_info"]["model_type"], "CosyVoice2");
+    assert_eq!(done["model_info"]["model_version"], "silent");
     assert_eq!(done["model_info"]["device"], "cpu");
     let parameters = json!({
         "reference_audio": reference,
@@ -257,6 +258,7 @@ async fn health_model_and_presets() {
     assert_eq!(model["status"], "success");
     let info = &model["model_info"];
     assert_eq!((&info["model_type"], &info["status"]), (&json!("CosyVoice2"), &json!("ready")));
+    assert_eq!(info["model_version"], "silent");
     assert_eq!(info["capabilities"]["emotion_control"], false);
 
     let presets = ask(&server, "indextts.list_voice_presets").await.good();

@@ -132,6 +132,38 @@ async fn long_jobs_stay_with_their_server() {
     assert!(matches!(second.get("cancelled").await, Err(JobError::NotFound(_))));
 }
 
+/// A server that ends in good order gives its jobs away at once, not when their lease ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_of_a_server_that_stops_are_spoken_by_another() {
+    let Some(server) = Server::start() else { return };
+    let change = |config: &mut Config| (config.jobs.workers, config.jobs.lease) = (1, 3600.0);
+    let one = server.setup(change);
+    let two = server.setup(|config| {
+        change(config);
+        config.storage = one.config.storage.clone();
+    });
+    let first = one.jobs().await;
+    first.submit(spec(&"a".repeat(300)), Some("long".into())).await.expect("an id");
+    while one.engine.status().active == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    first.submit(spec("a"), Some("short".into())).await.expect("an id");
+    assert_eq!(first.load().await.and_then(|load| load.queued), Some(1));
+    tokio::time::timeout(PATIENCE, first.stop()).await.expect("the job is put back");
+    one.becomes_idle().await;
+    let record = first.get("long").await.expect("a job");
+    assert_eq!((record.state, record.attempts), (JobState::Pending, 0));
+    assert_eq!(first.load().await.and_then(|load| load.queued), Some(2));
+
+    let second = two.jobs().await;
+    for id in ["short", "long"] {
+        let record = second.wait(id, PATIENCE).await.expect("a job");
+        is(&record, JobState::Completed);
+        assert_eq!(record.attempts, 1);
+    }
+    assert_eq!(second.load().await.and_then(|load| load.queued), Some(0));
+}
+
 #[tokio::test]
 async fn no_redis_is_told_at_the_start() {
     let setup = Setup::with(|config| {

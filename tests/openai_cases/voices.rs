@@ -1,6 +1,8 @@
 //! `/v1/audio/voices`.
 
+use crate::recordings::{CODES, TOO_LONG, good, poor};
 use crate::support::{Server, form, request, tone};
+use mynah::audio::{Clip, decode};
 use reqwest::multipart::{Form, Part};
 use serde_json::json;
 
@@ -9,10 +11,12 @@ async fn a_voice_is_registered_spoken_with_and_removed() {
     let server = Server::start().await;
     let made = server.register(form("anna")).await;
     assert_eq!(made.status, 200, "{}", made.json());
-    let made = made.json();
+    let mut made = made.json();
     assert_eq!((&made["id"], &made["object"]), (&json!("anna"), &json!("audio.voice")));
     assert!(made["created_at"].as_u64().is_some_and(|at| at > 1_600_000_000));
 
+    // Told once, when it can still be recorded anew.
+    assert!(made.as_object_mut().is_some_and(|made| made.remove("warnings").is_some()));
     let list = server.get("/v1/audio/voices").await.json();
     assert_eq!(list["voices"], json!(["anna", "default"]));
     assert_eq!(list["data"][0], made);
@@ -86,4 +90,51 @@ async fn what_is_no_voice_is_refused() {
 async fn a_recording_that_is_too_large_is_not_read() {
     let server = Server::with(|config| config.limits.max_file_size = 20_000).await;
     server.register(form("anna")).await.is_error(413, "payload_too_large");
+}
+
+/// What registers a voice of this recording.
+fn of(name: &str, recording: Vec<u8>, text: &str) -> Form {
+    Form::new()
+        .text("name", name.to_string())
+        .text("ref_text", text.to_string())
+        .text("consent", "true")
+        .part("audio_sample", Part::bytes(recording).file_name("me.wav"))
+}
+
+/// The recording that a voice is made of.
+fn stored(server: &Server, name: &str) -> Clip {
+    let file = std::fs::read(server.voices.path().join(name).join("audio.wav"));
+    decode(&file.expect("a recording"), 60.0).expect("a WAV file")
+}
+
+#[tokio::test]
+async fn poor_recordings_are_trimmed_and_warned_of() {
+    let server = Server::start().await;
+    let made = server.register(of("anna", poor(), TOO_LONG)).await;
+    let json = made.json();
+    assert_eq!(made.status, 200, "{json}");
+    let warnings = json["warnings"].as_array().expect("an array");
+    let told: Vec<_> = warnings.iter().filter_map(|warning| warning["code"].as_str()).collect();
+    assert_eq!(told, CODES);
+    let header = made.header("x-mynah-warning");
+    assert!(CODES.iter().all(|code| header.contains(code)), "{header}");
+    assert!((1.0..1.5).contains(&stored(&server, "anna").seconds()));
+
+    let made = server.register(of("bob", good(), "This is what I say in it.")).await;
+    assert_eq!((&made.json()["warnings"], made.header("x-mynah-warning")), (&json!([]), ""));
+    assert_eq!(Ok(stored(&server, "bob")), decode(&good(), 60.0));
+}
+
+#[tokio::test]
+async fn recordings_are_prepared_as_the_settings_say() {
+    let server = Server::with(|config| {
+        config.audio.prompt_trim = false;
+        config.audio.prompt_loudness = Some(-30.0);
+    })
+    .await;
+    server.register(of("anna", poor(), TOO_LONG)).await;
+    server.register(of("bob", good(), "This is what I say in it.")).await;
+    assert!((stored(&server, "anna").seconds() - 5.0).abs() < 0.01);
+    let peak = stored(&server, "bob").samples.iter().fold(0f32, |peak, x| peak.max(x.abs()));
+    assert!((0.03..0.15).contains(&peak), "{peak}");
 }

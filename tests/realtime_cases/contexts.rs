@@ -1,6 +1,8 @@
 //! Utterances: order, flushes, cancellation, several at a time.
 
+use crate::recordings::{CODES, TOO_LONG, poor};
 use crate::support::{CHAR, Heard, PATH, Server, audio_bytes, kinds};
+use base64::Engine;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -240,7 +242,6 @@ async fn prompts_are_voices_too() {
     let mut client = server.connect().await;
     let tone: Vec<f32> = (0..16_000).map(|i| 0.3 * (i as f32 * 0.17).sin()).collect();
     let wav = mynah::audio::wav::encode(&tone, 16_000);
-    use base64::Engine;
     let audio = base64::engine::general_purpose::STANDARD.encode(wav);
     let start = json!({
         "type": "start", "context_id": "a", "prompt": { "audio": audio, "text": "a tone" }
@@ -254,4 +255,23 @@ async fn prompts_are_voices_too() {
     });
     client.send(start).await;
     client.context_fails("b", "UNSUPPORTED_AUDIO").await;
+}
+
+#[tokio::test]
+async fn poor_prompts_are_warned_of() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    let audio = base64::engine::general_purpose::STANDARD.encode(poor());
+    let start = json!({
+        "type": "start", "context_id": "a", "prompt": { "audio": audio, "text": TOO_LONG }
+    });
+    client.send(start).await;
+    client.say("a", "Hello").await;
+    client.order("close_context", "a").await;
+    let (_, start) = client.hear_until("audio_start", "a").await;
+    let warnings = start["warnings"].as_array().expect("an array");
+    let told: Vec<_> = warnings.iter().filter_map(|warning| warning["code"].as_str()).collect();
+    assert_eq!(told, CODES);
+    client.speak("b", "Hello").await;
+    assert_eq!(client.hear_until("audio_start", "b").await.1["warnings"], json!([]));
 }

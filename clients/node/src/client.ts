@@ -224,13 +224,15 @@ export class LightTTSClient {
 
   /** The names of the loaded models. */
   async models(): Promise<string[]> {
-    const { response, watch } = await this.retrying(() => this.fetch("/query_tts_model", {}));
-    try {
-      const answer = (await response.json()) as { tts_models?: string[] };
-      return answer.tts_models ?? [];
-    } finally {
-      watch.end();
-    }
+    return (await this.names("/query_tts_model")).tts_models ?? [];
+  }
+
+  /**
+   * The names that `voice` may have. Rejects with NotFoundError where the server has no
+   * `/v1/audio/voices`, as LightTTS's own.
+   */
+  async voices(): Promise<string[]> {
+    return (await this.names("/v1/audio/voices")).voices ?? [];
   }
 
   /** Whether the model is loaded and the server takes requests. */
@@ -251,6 +253,17 @@ export class LightTTSClient {
     while (!(await this.ready())) {
       if (Date.now() >= end) throw new RequestTimeoutError(`not ready after ${timeout} ms`);
       await sleep(200);
+    }
+  }
+
+  private async names(path: string): Promise<{ tts_models?: string[]; voices?: string[] }> {
+    const { response, watch } = await this.retrying(() => this.fetch(path, {}));
+    try {
+      return await response.json();
+    } catch (error) {
+      return watch.rethrow(error);
+    } finally {
+      watch.end();
     }
   }
 

@@ -129,9 +129,17 @@ function word(value: unknown): string {
   return value === undefined || value === null ? "" : String(value);
 }
 
+/** Likewise of an endpoint that speaks as OpenAI's, such as `/v1/audio/voices`. */
+function unwrapped(answer: Record<string, unknown>): Record<string, unknown> {
+  const { error } = answer;
+  if (typeof error !== "object" || error === null) return answer;
+  const { message, code } = error as Record<string, unknown>;
+  return { message, error_code: word(code).toUpperCase() };
+}
+
 /** The error for a response that is not 2xx. Takes any body. */
 export function fromResponse(status: number, headers: Headers, body: string): APIError {
-  const answer = object(body);
+  const answer = unwrapped(object(body));
   const errorCode = word(answer.error_code);
   const fallback = status >= 500 ? ProcessingError : InvalidParameterError;
   const kind = BY_CODE.get(errorCode) ?? BY_STATUS.get(status) ?? fallback;

@@ -5,7 +5,7 @@ import { createServer } from "node:http";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { prompt, serve, skip } from "./server.mjs";
+import { prompt, serveWith, skip } from "./server.mjs";
 
 const chromium = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const folder = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -30,7 +30,7 @@ test(
   { skip: skip || (existsSync(chromium) ? false : `no browser at ${chromium}`), timeout: 120000 },
   async () => {
     const playwright = await import("playwright-core");
-    const mynah = await serve();
+    const mynah = await serveWith({ MYNAH_API_KEYS: "a+key/of=1" });
     const site = await pages();
     const args = ["--no-sandbox", "--autoplay-policy=user-gesture-required"];
     const browser = await playwright.chromium.launch({ executablePath: chromium, args });
@@ -39,8 +39,8 @@ test(
       const page = await browser.newPage();
       page.on("console", (message) => console.log(`page: ${message.text()}`));
       page.on("pageerror", (error) => console.log(`page: ${error}`));
-      const at = `http://127.0.0.1:${site.address().port}/?server=${encodeURIComponent(mynah.url)}`;
-      await page.goto(at);
+      const query = new URLSearchParams({ server: mynah.url, key: "a+key/of=1" });
+      await page.goto(`http://127.0.0.1:${site.address().port}/?${query}`);
       await page.click("#speak");
       const handle = await page.waitForFunction(() => window.result, null, { timeout: 60000 });
       const result = await handle.jsonValue();
@@ -52,6 +52,9 @@ test(
       }
       assert.deepEqual([result.events[0], result.events.at(-1)], ["audio_start", "done"]);
       assert.equal(result.refused, true);
+      assert.ok(result.voices.includes("default"), String(result.voices));
+      assert.equal(result.sampleRate, 16000);
+      assert.ok(result.bytes > 3200, `${result.bytes} bytes`);
       assert.equal(result.stopped, "closed");
     } finally {
       await browser.close();

@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { after, before, describe, it } from "node:test";
 import * as lib from "@light-tts/client";
-import { idle, prompt, serve, skip } from "./server.mjs";
+import { idle, prompt, serve, serveWith, skip } from "./server.mjs";
 
 const TEXT = "Good morning and welcome to the show.";
 const LONG = Array(8).fill(TEXT).join(" ");
@@ -17,9 +17,8 @@ async function collect(stream) {
 }
 const bytes = (chunks) => chunks.reduce((sum, chunk) => sum + chunk.length, 0);
 
-async function* tokens(text, pause = 20, said = []) {
+async function* tokens(text, pause = 20) {
   for (const word of text.split(" ")) {
-    said.push(word);
     yield `${word} `;
     await sleep(pause);
   }
@@ -106,13 +105,20 @@ describe("a client", { skip }, () => {
   });
 
   it("sounds while it is fed", async () => {
+    const words = LONG.split(" ");
+    let hear;
+    const heard = new Promise((done) => (hear = done));
     const said = [];
-    let atFirst;
-    for await (const _ of client.synthesizeBistream(tokens(LONG, 30, said), { voice: "default" })) {
-      atFirst ??= said.length;
+    async function* spoken() {
+      for (const word of words) {
+        // The end is not said before the beginning was heard.
+        if (said.length === words.length - 5) await heard;
+        said.push(word);
+        yield `${word} `;
+      }
     }
-    assert.ok(atFirst < said.length);
-    assert.equal(said.length, LONG.split(" ").length);
+    for await (const _ of client.synthesizeBistream(spoken(), { voice: "default" })) hear();
+    assert.deepEqual(said, words);
   });
 
   it("takes arrays, nothing, and pieces longer than a frame", async () => {
@@ -178,6 +184,12 @@ describe("a client", { skip }, () => {
 
   it("lists models", async () => assert.ok((await client.models()).length > 0));
 
+  it("lists voices that can be used", async () => {
+    const voices = await client.voices();
+    assert.ok(voices.includes("default"), String(voices));
+    for (const voice of voices) assert.ok((await client.synthesize({ text: "Hi.", voice })).length > 44);
+  });
+
   it("says when nobody answers", async () => {
     const lost = new lib.LightTTSClient({ baseUrl: "http://127.0.0.1:9" });
     assert.equal(await lost.ready(), false);
@@ -234,6 +246,30 @@ describe("a client that is turned away", () => {
       const again = client.synthesize({ text: "Hi.", voice: "default" });
       const error = await again.then(assert.fail, (error) => error);
       assert.ok(error instanceof lib.RateLimitedError && error.retryAfter >= 1, String(error));
+    } finally {
+      await server.stop();
+    }
+  });
+
+  it("shows its key over HTTP and WebSocket", async () => {
+    const server = await serveWith({ MYNAH_API_KEYS: "the-key-of-these-tests" });
+    try {
+      const voice = "default";
+      const known = new lib.LightTTSClient({ baseUrl: server.url, apiKey: "the-key-of-these-tests" });
+      await known.waitUntilReady();
+      assert.ok((await known.voices()).includes(voice));
+      assert.ok((await known.synthesize({ text: "Hi.", voice })).length > 44);
+      assert.ok(bytes(await collect(known.synthesizeBistream(["Hi."], { voice }))) > 0);
+      for (const apiKey of [undefined, "another"]) {
+        const stranger = new lib.LightTTSClient({ baseUrl: server.url, apiKey });
+        for (const ask of [() => stranger.voices(), () => stranger.synthesize({ text: "Hi.", voice })]) {
+          const error = await ask().then(assert.fail, (error) => error);
+          assert.ok(error instanceof lib.AuthenticationError, String(error));
+          assert.deepEqual([error.errorCode, error.status], ["UNAUTHORIZED", 401]);
+        }
+        // A WebSocket does not tell why it was not opened.
+        await assert.rejects(collect(stranger.synthesizeBistream(["Hi."], { voice })), lib.LightTTSError);
+      }
     } finally {
       await server.stop();
     }

@@ -1,25 +1,33 @@
 // A real server for the tests. `MYNAH_BIN` names the binary; without it, `target/release/mynah` of
-// the repository. Without any, the tests that need a server are skipped.
+// the repository, which `MYNAH_ROOT` names where this is a copy. Without any, the tests that need a
+// server are skipped.
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
-export const root = fileURLToPath(new URL("../../..", import.meta.url));
-const built = `${root}target/release/mynah`;
+export const root = process.env.MYNAH_ROOT ?? fileURLToPath(new URL("../../..", import.meta.url));
+const built = join(root, "target/release/mynah");
 export const binary = process.env.MYNAH_BIN ?? (existsSync(built) ? built : null);
 export const skip = binary ? false : "no mynah: build it, or set MYNAH_BIN";
 
-const prompts = `${root}model_weights/mynah-mini/prompts`;
+const prompts = join(root, "model_weights/mynah-mini/prompts");
 export const prompt = () => ({
-  promptText: readFileSync(`${prompts}/rms.txt`, "utf8").trim(),
-  referenceAudio: readFileSync(`${prompts}/rms.wav`),
+  promptText: readFileSync(join(prompts, "rms.txt"), "utf8").trim(),
+  referenceAudio: readFileSync(join(prompts, "rms.wav")),
 });
 
 /** Starts a server on a port that the system chooses. */
 export function serve(...flags) {
+  return serveWith({}, ...flags);
+}
+
+/** The same, with settings in the environment. */
+export function serveWith(environment, ...flags) {
   const args = ["serve", "--host", "127.0.0.1", "--port", "0", "--log", "error", ...flags];
-  const child = spawn(binary, args, { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
+  const env = { ...process.env, ...environment };
+  const child = spawn(binary, args, { cwd: root, env, stdio: ["ignore", "pipe", "inherit"] });
   const stop = () =>
     new Promise((done) => {
       child.once("exit", done);
@@ -37,7 +45,7 @@ export function serve(...flags) {
 
 /** Waits until no session is left. */
 export async function idle(url) {
-  for (let i = 0; i < 60; i += 1) {
+  for (let i = 0; i < 400; i += 1) {
     const text = await (await fetch(`${url}/metrics`)).text();
     if (/^mynah_sessions_active 0$/m.test(text)) return true;
     await new Promise((done) => setTimeout(done, 50));

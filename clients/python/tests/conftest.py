@@ -24,10 +24,12 @@ def binary():
     return named or (str(built) if built.exists() else shutil.which("mynah"))
 
 
-def serve(*flags):
+def serve(*flags, **environment):
     """Starts a server on a port that the system chooses. Returns the process and its address."""
     command = [binary(), "serve", "--host", "127.0.0.1", "--port", "0", "--log", "error", *flags]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True
+    )
     for line in process.stdout:
         if found := re.match(r"listening on (http://\S+)", line):
             return process, found.group(1)
@@ -42,6 +44,19 @@ def url():
     with LightTTSClient(address) as client:
         client.wait_until_ready()
     yield address
+    process.terminate()
+    process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def locked():
+    """The address of a server that wants an API key, and that key."""
+    if binary() is None:
+        pytest.skip("no mynah: build it, or set MYNAH_BIN")
+    process, address = serve(MYNAH_API_KEYS="the-key-of-these-tests")
+    with LightTTSClient(address) as client:
+        client.wait_until_ready()
+    yield address, "the-key-of-these-tests"
     process.terminate()
     process.wait(30)
 

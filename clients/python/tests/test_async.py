@@ -10,9 +10,9 @@ import light_tts_client as ltc
 from test_sync import LONG, TEXT, becomes_idle
 
 
-def run(url, work):
+def run(url, work, **options):
     async def main():
-        async with ltc.AsyncLightTTSClient(url) as client:
+        async with ltc.AsyncLightTTSClient(url, **options) as client:
             return await work(client)
 
     return asyncio.run(main())
@@ -125,9 +125,29 @@ def test_errors(url):
     run(url, work)
 
 
-def test_models_and_readiness(url):
+def test_names_and_readiness(url):
     async def work(client):
         await client.wait_until_ready()
-        return await client.models()
+        return await client.models(), await client.voices()
 
-    assert run(url, work)
+    models, voices = run(url, work)
+    assert models and "default" in voices
+
+
+def test_keys(locked):
+    url, key = locked
+
+    async def refused(client):
+        for ask in (client.voices(), client.synthesize("Hi.", voice="default")):
+            with pytest.raises(ltc.AuthenticationError):
+                await ask
+        with pytest.raises(ltc.AuthenticationError):
+            await client.bistream(voice="default")
+
+    async def welcome(client):
+        assert "default" in await client.voices()
+        assert [c async for c in client.synthesize_stream("Hi.", voice="default")]
+        assert [c async for c in client.synthesize_bistream(["Hi."], voice="default")]
+
+    run(url, refused, api_key="another")
+    run(url, welcome, api_key=key)

@@ -44,6 +44,9 @@ impl CosyVoice2 {
     /// The family's name, as clients see it.
     pub const NAME: &'static str = "CosyVoice2";
 
+    /// The family's version, as its makers count.
+    const VERSION: &'static str = "2.0";
+
     /// Loads a directory of the official layout.
     ///
     /// # Errors
@@ -127,6 +130,13 @@ impl CosyVoice2 {
     /// See [`fingerprint()`](super::fingerprint()): differs between model directories.
     pub fn fingerprint(&self) -> &[u8; 32] {
         &self.fingerprint
+    }
+
+    /// The family's version, and behind `+` what tells this directory's weights from others': the
+    /// beginning of its fingerprint.
+    pub fn version(&self) -> String {
+        let [a, b, c, d, ..] = self.fingerprint;
+        format!("{}+{a:02x}{b:02x}{c:02x}{d:02x}", Self::VERSION)
     }
 
     pub fn config(&self) -> &ModelConfig {

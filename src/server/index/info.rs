@@ -5,7 +5,6 @@ use crate::engine::EngineStatus;
 use crate::server::app::App;
 use crate::server::error::ApiError;
 use crate::server::health::unix_seconds;
-use crate::server::openapi::Refusals;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
@@ -48,7 +47,10 @@ pub fn about(app: &App) -> Value {
     tag = "index",
     operation_id = "index_model_info",
     summary = "What is loaded",
-    responses((status = 200, description = "The loaded model", body = Object), Refusals)
+    responses(
+        (status = 200, description = "The loaded model", body = super::api::IndexModel),
+        (status = 503, description = "It is still loading"),
+    )
 )]
 pub async fn model(State(app): State<Arc<App>>) -> Result<Json<Value>, ApiError> {
     let status = app.engine.status();
@@ -84,7 +86,7 @@ fn describe(settings: &ModelSettings, status: &EngineStatus) -> Value {
     tag = "index",
     operation_id = "index_test_stream",
     summary = "Lines, to try whether streams arrive",
-    responses((status = 200, description = "A line a second", content_type = "text/plain", body = String), Refusals)
+    responses((status = 200, description = "A line a second", content_type = "text/plain", body = String))
 )]
 pub async fn test_stream() -> impl IntoResponse {
     let start = Instant::now();
@@ -113,6 +115,7 @@ mod tests {
             queued: 0,
             stalled_for: Duration::ZERO,
             model_name: "CosyVoice2".into(),
+            model_version: None,
             sample_rate: 24_000,
             voices: vec![],
         }

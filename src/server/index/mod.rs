@@ -3,7 +3,6 @@
 //! Its *reference audios* are the registered voices, in the order of their names.
 
 mod api;
-mod fields;
 mod info;
 mod opus;
 mod parameters;
@@ -40,7 +39,7 @@ pub fn router(app: Arc<App>) -> Router<Arc<App>> {
         // What answers also while the model loads or the server drains.
         .route("/opus_queue_status", get(queue::status))
         .route("/reference_audios", get(voices::list))
-        .route("/download_reference_audio/{index}", get(voices::download))
+        .route("/download_reference_audio/{audio_index}", get(voices::download))
         .route("/model_info", get(info::model))
         .route("/test_stream", get(info::test_stream))
         // Bodies have bounds of their own.

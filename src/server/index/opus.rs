@@ -1,22 +1,20 @@
 //! `POST /synthesize_stream_opus`: Opus in an Ogg container while it is spoken, one request at a
 //! time.
 
-use super::fields::Fields;
 use super::parameters::Parameters;
 use super::queue::{Place, Turn};
 use super::utterance::Utterance;
 use crate::engine::{EngineError, SpeakRequest};
 use crate::server::account::Account;
-use crate::server::answer::{packets, pour_keeping};
+use crate::server::answer::{begun, packets};
 use crate::server::app::App;
-use crate::server::client::Peer;
+use crate::server::asked::{self, Asked};
 use crate::server::error::ApiError;
 use crate::server::format::{Container, Encoder, Format, OpusOptions};
 use crate::server::health::unix_seconds;
+use crate::server::json::Fields;
 use crate::server::openapi::{Binary, Refusals};
-use crate::server::request::RequestId;
 use crate::server::speech::{Speech, label};
-use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header;
@@ -24,7 +22,6 @@ use axum::response::{IntoResponse, Response};
 use futures::{TryStreamExt, stream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tracing::Instrument;
 
 /// How often a request whose turn it is asks an engine again that has no room.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -37,26 +34,30 @@ const AGAIN: Duration = Duration::from_millis(100);
     tag = "index",
     operation_id = "index_synthesize_stream_opus",
     summary = "Speech as Opus, one request at a time",
-    request_body = super::api::IndexRequest,
-    responses((status = 200, description = "Opus in Ogg", content_type = "audio/ogg", body = inline(Binary)), Refusals)
+    request_body = super::api::IndexOpusRequest,
+    responses(
+        (
+            status = 200,
+            description = "Opus in Ogg",
+            content_type = "audio/ogg",
+            body = inline(Binary),
+            headers(
+                ("X-Opus-Sample-Rate" = u32, description = "Samples per second of a decoder"),
+                ("X-Original-Sample-Rate" = u32, description = "Samples per second of the model"),
+                ("X-Opus-Bitrate" = u32),
+                ("X-Opus-Complexity" = u32),
+                ("X-Channels" = u32),
+                ("X-Queue-Info" = String, description = "`sequential-processing`"),
+                ("X-Ignored-Parameters" = String, description = "What was not heeded"),
+            ),
+        ),
+        Refusals,
+    )
 )]
-pub async fn handle(
-    State(app): State<Arc<App>>,
-    Extension(id): Extension<RequestId>,
-    Extension(peer): Extension<Peer>,
-    request: Request,
-) -> Result<Response, ApiError> {
-    let mut account = Account::open(&app, id, "/synthesize_stream_opus");
-    account.note(app.charge(peer, request.headers()))?;
-    let span = account.span.clone();
-    async {
-        let job = Job::read(&app, request).await;
-        let job = account.note(job)?;
-        account.characters(job.utterance.characters());
-        job.answer(&app, account).await
-    }
-    .instrument(span)
-    .await
+pub async fn handle(State(app): State<Arc<App>>, asked: Asked) -> Result<Response, ApiError> {
+    let read = |request| Job::read(&app, request);
+    let answer = |job: Job, account| job.answer(&app, account);
+    asked::answer(&app, "/synthesize_stream_opus", asked, read, answer).await
 }
 
 /// A request that is understood.
@@ -69,7 +70,7 @@ struct Job {
 
 impl Job {
     async fn read(app: &App, request: Request) -> Result<Self, ApiError> {
-        let fields = Fields::read(app, request).await?;
+        let fields = Fields::read(app, request, ApiError::WrongType).await?;
         let parameters = Parameters::read(&fields, false)?;
         let utterance = Utterance::new(app, &fields, parameters)?;
         let opus = options(&fields)?;
@@ -80,6 +81,7 @@ impl Job {
     }
 
     async fn answer(self, app: &Arc<App>, mut account: Account) -> Result<Response, ApiError> {
+        account.characters(self.utterance.characters());
         let headers = [
             (header::CONTENT_TYPE.as_str(), "audio/ogg".to_string()),
             ("x-opus-sample-rate", self.encoder.rate().to_string()),
@@ -101,7 +103,7 @@ impl Job {
             Ok(turn) => {
                 let request = self.utterance.request(&account.id.0, true);
                 let (speech, _) = Speech::begin(app, account, request, self.encoder, self.since)?;
-                pour_keeping(speech, turn).await?
+                Body::from_stream(turn.during(begun(speech).await?))
             }
             Err(place) => self.wait(app.clone(), account, place),
         };
@@ -120,7 +122,7 @@ impl Job {
             let turn: Turn = account.note(turn)?;
             let request = utterance.request(&account.id.0, true);
             let speech = insist(&app, account, request, encoder, since).await?;
-            Ok::<_, ApiError>(packets(speech, turn))
+            Ok::<_, ApiError>(turn.during(packets(speech)))
         };
         Body::from_stream(stream::once(begun).try_flatten())
     }
@@ -131,9 +133,9 @@ impl Job {
 fn options(fields: &Fields) -> Result<OpusOptions, ApiError> {
     let mut options = OpusOptions { bitrate: 32_000, complexity: 10 };
     let (low, high) = OpusOptions::BITRATES.into_inner();
-    let bitrate = fields.integer_in("opus_bitrate", low.into()..=high.into())?;
+    let bitrate = fields.integer("opus_bitrate", low.into()..=high.into())?;
     let (low, high) = OpusOptions::COMPLEXITIES.into_inner();
-    let complexity = fields.integer_in("opus_complexity", low.into()..=high.into())?;
+    let complexity = fields.integer("opus_complexity", low.into()..=high.into())?;
     if let Some(bitrate) = bitrate.and_then(|n| u32::try_from(n).ok()) {
         options.bitrate = bitrate;
     }

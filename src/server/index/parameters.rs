@@ -1,8 +1,8 @@
 //! The generation parameters of IndexTTS, and what they mean to the model that is loaded.
 
-use super::fields::Fields;
 use crate::engine::SamplingOptions;
 use crate::server::error::ApiError;
+use crate::server::json::Fields;
 
 /// Speech tokens for each mel token. IndexTTS 1.5 compresses 1024 samples at 24 kHz into one mel
 /// token, 23.4375 a second; there are 25 speech tokens a second.
@@ -29,25 +29,25 @@ impl Parameters {
     pub fn read(fields: &Fields, fast_mode: bool) -> Result<Self, ApiError> {
         const MANY: i64 = i64::MAX;
         let unless = |value: Option<f64>, default: f64| value.filter(|v| *v != default);
-        let top_p = unless(fields.number_in("top_p", 0.0..=1.0)?, 0.95);
-        let top_k = fields.integer_in("top_k", 0..=MANY)?.filter(|k| *k != 30);
-        let temperature = unless(fields.number_in("temperature", 0.01..=100.0)?, 1.2);
-        let penalty = unless(fields.number_in("repetition_penalty", 0.01..=100.0)?, 10.0);
-        let mel = fields.integer_in("max_mel_tokens", 1..=MANY)?.filter(|mel| *mel != 600);
+        let top_p = unless(fields.number("top_p", 0.0..=1.0)?, 0.95);
+        let top_k = fields.integer("top_k", 0..=MANY)?.filter(|k| *k != 30);
+        let temperature = unless(fields.number("temperature", 0.01..=100.0)?, 1.2);
+        let penalty = unless(fields.number("repetition_penalty", 0.01..=100.0)?, 10.0);
+        let mel = fields.integer("max_mel_tokens", 1..=MANY)?.filter(|mel| *mel != 600);
         let do_sample = fields.boolean("do_sample")?.unwrap_or(true);
 
-        fields.integer_in("max_text_tokens_per_sentence", 1..=MANY)?;
-        fields.integer_in("num_beams", 1..=MANY)?;
-        fields.number_in("length_penalty", f64::MIN..=f64::MAX)?;
+        fields.integer("max_text_tokens_per_sentence", 1..=MANY)?;
+        fields.integer("num_beams", 1..=MANY)?;
+        fields.number("length_penalty", f64::MIN..=f64::MAX)?;
         fields.boolean("verbose")?;
         let mut unused =
             vec!["max_text_tokens_per_sentence", "num_beams", "length_penalty", "verbose"];
         if fast_mode {
             fields.boolean("use_fast_inference")?;
-            fields.integer_in("sentences_bucket_max_size", 1..=MANY)?;
+            fields.integer("sentences_bucket_max_size", 1..=MANY)?;
             unused.extend(["use_fast_inference", "sentences_bucket_max_size"]);
         }
-        unused.retain(|name| fields.has(name));
+        unused.retain(|name| fields.get(name).is_some());
 
         let sampling = SamplingOptions {
             temperature: temperature.map(|t| t as f32),
@@ -72,7 +72,8 @@ mod tests {
     use serde_json::{Value, json};
 
     fn read(body: Value) -> Result<Parameters, ApiError> {
-        Parameters::read(&Fields::parse(body.to_string().as_bytes())?, true)
+        let body = body.to_string();
+        Parameters::read(&Fields::parse(body.as_bytes(), ApiError::WrongType)?, true)
     }
 
     /// Their defaults suit another model, and most clients send them all.
@@ -129,7 +130,8 @@ mod tests {
         for body in [json!({ "verbose": "loud" }), json!({ "length_penalty": [] })] {
             assert!(matches!(read(body.clone()), Err(ApiError::WrongType(_))), "{body}");
         }
-        let fields = Fields::parse(b"{\"sentences_bucket_max_size\":0}").expect("an object");
+        let fields = Fields::parse(b"{\"sentences_bucket_max_size\":0}", ApiError::WrongType);
+        let fields = fields.expect("an object");
         assert_eq!(Parameters::read(&fields, false), Ok(Parameters::default()));
     }
 }

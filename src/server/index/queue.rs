@@ -1,15 +1,18 @@
 //! The line before an endpoint that serves one request at a time.
+//!
+//! A client that reads slowly does not hold the line: once it has been waited for long enough, its
+//! speech goes on and the next request is served beside it.
 
 use crate::server::app::App;
 use crate::server::error::{ApiError, RETRY};
 use crate::server::health::unix_seconds;
-use crate::server::openapi::Refusals;
 use axum::Json;
 use axum::extract::State;
+use futures::{Stream, StreamExt, stream};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use std::time::{Duration, Instant};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// Characters of a text that others may read.
 const PREVIEW: usize = 50;
@@ -20,6 +23,8 @@ pub struct OpusQueue {
     places: Arc<Semaphore>,
     /// The one permit of who is served; tokio's semaphores are fair.
     turn: Arc<Semaphore>,
+    /// How long the client of a turn is waited for in all.
+    patience: Duration,
     current: Mutex<Option<Current>>,
 }
 
@@ -40,6 +45,16 @@ pub struct Place {
 
 /// The time of one request, over when it is dropped.
 pub struct Turn {
+    served: Arc<Mutex<Option<Served>>>,
+    /// Until when the client is waited for; None while it waits for us.
+    deadline: watch::Sender<Option<Instant>>,
+    /// When the wait for the client began, and how much longer it may be waited for.
+    since: Instant,
+    patience: Duration,
+}
+
+/// What the request that is served holds.
+struct Served {
     place: Place,
     _permit: OwnedSemaphorePermit,
 }
@@ -51,19 +66,21 @@ pub struct Turn {
     tag = "index",
     operation_id = "index_opus_queue_status",
     summary = "The line of Opus streams",
-    responses((status = 200, description = "Who is served", body = Object), Refusals)
+    responses((status = 200, description = "Who is served", body = super::api::IndexQueue))
 )]
 pub async fn status(State(app): State<Arc<App>>) -> Json<Value> {
     Json(app.opus_queue.status(unix_seconds()))
 }
 
 impl OpusQueue {
-    /// With room for one that is served and `waiting` behind it.
-    pub fn new(waiting: usize) -> Self {
+    /// With room for one that is served and `waiting` behind it. A client is waited for during
+    /// `patience` in all.
+    pub fn new(waiting: usize, patience: Duration) -> Self {
         let places = waiting.saturating_add(1).min(Semaphore::MAX_PERMITS);
         Self {
             places: Arc::new(Semaphore::new(places)),
             turn: Arc::new(Semaphore::new(1)),
+            patience,
             current: Mutex::new(None),
         }
     }
@@ -132,11 +149,71 @@ impl Place {
         let current =
             Current { text_preview: preview(text), index, since: Instant::now(), start_time: now };
         *self.queue.current() = Some(current);
-        Turn { place: self, _permit: permit }
+        let patience = self.queue.patience;
+        let served = Arc::new(Mutex::new(Some(Served { place: self, _permit: permit })));
+        let (deadline, changes) = watch::channel(None);
+        tokio::spawn(end_at(changes, served.clone()));
+        Turn { served, deadline, since: Instant::now(), patience }
+    }
+}
+
+/// Ends a turn at its deadline, if it does not end before.
+async fn end_at(
+    mut deadline: watch::Receiver<Option<Instant>>,
+    served: Arc<Mutex<Option<Served>>>,
+) {
+    loop {
+        let at = *deadline.borrow_and_update();
+        let over = async {
+            match at {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = over => return end(&served),
+            changed = deadline.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+fn end(served: &Mutex<Option<Served>>) {
+    drop(served.lock().unwrap_or_else(PoisonError::into_inner).take());
+}
+
+impl Turn {
+    /// Passes a stream on. The turn lasts until its end, or until whoever reads it has kept it
+    /// waiting for too long in all; the stream goes on then.
+    pub fn during<S: Stream + Send>(self, stream: S) -> impl Stream<Item = S::Item> + Send {
+        stream::unfold((Box::pin(stream), self), |(mut stream, mut turn)| async move {
+            turn.works();
+            let item = stream.next().await?;
+            turn.waits();
+            Some((item, (stream, turn)))
+        })
+    }
+
+    /// The client waits for us.
+    fn works(&mut self) {
+        if self.deadline.send_replace(None).is_some() {
+            self.patience = self.patience.saturating_sub(self.since.elapsed());
+        }
+    }
+
+    /// The client is waited for.
+    fn waits(&mut self) {
+        self.since = Instant::now();
+        self.deadline.send_replace(Some(self.since + self.patience));
     }
 }
 
 impl Drop for Turn {
+    fn drop(&mut self) {
+        end(&self.served);
+    }
+}
+
+impl Drop for Served {
     fn drop(&mut self) {
         // Before the permit goes on, so that what the next one writes stays.
         *self.place.queue.current() = None;
@@ -154,11 +231,12 @@ fn preview(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+
+    const PATIENCE: Duration = Duration::from_millis(100);
 
     #[tokio::test]
     async fn turns_come_in_order_and_end_with_their_owner() {
-        let queue = Arc::new(OpusQueue::new(2));
+        let queue = Arc::new(OpusQueue::new(2, PATIENCE));
         let place = || queue.enter().expect("a place");
         let first = place().try_turn("one", 3, 5.0).ok().expect("nobody is before it");
         let status = queue.status(7.0);
@@ -183,6 +261,44 @@ mod tests {
         let idle = json!({ "is_processing": false, "queue_available": true, "timestamp": 7.0 });
         assert_eq!(queue.status(7.0), idle);
         assert!(queue.enter().expect("room").try_turn("four", 0, 8.0).is_ok());
+    }
+
+    /// Else one client could keep all others from being served, with a byte now and then.
+    #[tokio::test]
+    async fn who_reads_slowly_does_not_hold_the_line() {
+        let queue = Arc::new(OpusQueue::new(2, PATIENCE));
+        let place = || queue.enter().expect("a place");
+        let first = place().try_turn("one", 0, 5.0).ok().expect("nobody is before it");
+        let mut slow = Box::pin(first.during(stream::iter(0..20)));
+        let second = tokio::spawn(place().turn("two", 0, || 6.0));
+        let mut read = 0;
+        while !second.is_finished() {
+            assert_eq!(slow.next().await, Some(read), "the stream goes on");
+            read += 1;
+            // Never as long as the line's patience.
+            tokio::time::sleep(PATIENCE / 5).await;
+        }
+        assert!(read > 1, "it has some time");
+        assert_eq!(queue.status(7.0)["current_request"]["text_preview"], json!("two"));
+        assert_eq!(slow.collect::<Vec<_>>().await, (read..20).collect::<Vec<_>>());
+        // The end of the first is not that of the second.
+        assert_eq!(queue.status(7.0)["current_request"]["text_preview"], json!("two"));
+    }
+
+    /// What takes long to make is waited for by its client, not the other way round.
+    #[tokio::test]
+    async fn who_waits_for_its_speech_keeps_its_turn() {
+        let queue = Arc::new(OpusQueue::new(2, PATIENCE));
+        let turn = queue.enter().expect("a place").try_turn("one", 0, 5.0).ok();
+        let made = stream::iter(0..3).then(|part| async move {
+            tokio::time::sleep(PATIENCE).await;
+            part
+        });
+        let mut speech = Box::pin(turn.expect("nobody is before it").during(made));
+        while speech.next().await.is_some() {
+            assert_eq!(queue.status(7.0)["is_processing"], json!(true));
+        }
+        assert_eq!(queue.status(7.0)["is_processing"], json!(false));
     }
 
     #[test]

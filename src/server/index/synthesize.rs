@@ -1,24 +1,21 @@
 //! Speech as a file, or as raw samples while it is spoken.
 
-use super::fields::Fields;
 use super::parameters::Parameters;
 use super::utterance::Utterance;
 use crate::server::account::Account;
 use crate::server::answer::{fill, pour};
 use crate::server::app::App;
-use crate::server::client::Peer;
+use crate::server::asked::{self, Asked};
 use crate::server::error::ApiError;
 use crate::server::format::{Container, Encoder, Format};
+use crate::server::json::Fields;
 use crate::server::openapi::{Binary, Refusals};
-use crate::server::request::RequestId;
 use crate::server::speech::Speech;
-use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
 use std::time::Instant;
-use tracing::Instrument;
 
 /// What `/test` says.
 const TEST: &str = "欢迎使用TTS服务";
@@ -35,9 +32,6 @@ enum Endpoint {
     Test,
 }
 
-/// Who asks, and what.
-type Asked = (Extension<RequestId>, Extension<Peer>, Request);
-
 /// `POST /synthesize`.
 #[utoipa::path(
     post,
@@ -46,15 +40,25 @@ type Asked = (Extension<RequestId>, Extension<Peer>, Request);
     operation_id = "index_synthesize",
     summary = "Speech as a file",
     request_body = super::api::IndexRequest,
-    responses((status = 200, description = "A WAV file", content_type = "audio/wav", body = inline(Binary)), Refusals)
+    responses(
+        (
+            status = 200,
+            description = "A WAV file",
+            content_type = "audio/wav",
+            body = inline(Binary),
+            headers(
+                ("Content-Disposition" = String),
+                ("X-Sample-Rate" = u32, description = "Samples per second"),
+                ("X-Bit-Depth" = u32),
+                ("X-Channels" = u32),
+                ("X-Ignored-Parameters" = String, description = "What was not heeded"),
+            ),
+        ),
+        Refusals,
+    )
 )]
-pub async fn whole(
-    State(app): State<Arc<App>>,
-    id: Extension<RequestId>,
-    peer: Extension<Peer>,
-    request: Request,
-) -> Result<Response, ApiError> {
-    Endpoint::Whole.answer(&app, (id, peer, request)).await
+pub async fn whole(State(app): State<Arc<App>>, asked: Asked) -> Result<Response, ApiError> {
+    Endpoint::Whole.answer(&app, asked).await
 }
 
 /// `POST /synthesize_simple`.
@@ -64,16 +68,25 @@ pub async fn whole(
     tag = "index",
     operation_id = "index_synthesize_simple",
     summary = "Speech as a file, with no parameters",
-    request_body = super::api::IndexRequest,
-    responses((status = 200, description = "A WAV file", content_type = "audio/wav", body = inline(Binary)), Refusals)
+    request_body = super::api::IndexSimpleRequest,
+    responses(
+        (
+            status = 200,
+            description = "A WAV file",
+            content_type = "audio/wav",
+            body = inline(Binary),
+            headers(
+                ("Content-Disposition" = String),
+                ("X-Sample-Rate" = u32, description = "Samples per second"),
+                ("X-Bit-Depth" = u32),
+                ("X-Channels" = u32),
+            ),
+        ),
+        Refusals,
+    )
 )]
-pub async fn simple(
-    State(app): State<Arc<App>>,
-    id: Extension<RequestId>,
-    peer: Extension<Peer>,
-    request: Request,
-) -> Result<Response, ApiError> {
-    Endpoint::Simple.answer(&app, (id, peer, request)).await
+pub async fn simple(State(app): State<Arc<App>>, asked: Asked) -> Result<Response, ApiError> {
+    Endpoint::Simple.answer(&app, asked).await
 }
 
 /// `POST /synthesize_stream`.
@@ -83,16 +96,26 @@ pub async fn simple(
     tag = "index",
     operation_id = "index_synthesize_stream",
     summary = "Speech as it is made",
-    request_body = super::api::IndexRequest,
-    responses((status = 200, description = "Raw 16-bit samples", content_type = "application/octet-stream", body = inline(Binary)), Refusals)
+    request_body = super::api::IndexStreamRequest,
+    responses(
+        (
+            status = 200,
+            description = "Raw 16-bit samples, little-endian",
+            content_type = "application/octet-stream",
+            body = inline(Binary),
+            headers(
+                ("Content-Disposition" = String),
+                ("X-Sample-Rate" = u32, description = "Samples per second"),
+                ("X-Bit-Depth" = u32),
+                ("X-Channels" = u32),
+                ("X-Ignored-Parameters" = String, description = "What was not heeded"),
+            ),
+        ),
+        Refusals,
+    )
 )]
-pub async fn stream(
-    State(app): State<Arc<App>>,
-    id: Extension<RequestId>,
-    peer: Extension<Peer>,
-    request: Request,
-) -> Result<Response, ApiError> {
-    Endpoint::Stream.answer(&app, (id, peer, request)).await
+pub async fn stream(State(app): State<Arc<App>>, asked: Asked) -> Result<Response, ApiError> {
+    Endpoint::Stream.answer(&app, asked).await
 }
 
 /// `GET /test`.
@@ -102,15 +125,26 @@ pub async fn stream(
     tag = "index",
     operation_id = "index_test",
     summary = "A fixed text in the first voice",
-    responses((status = 200, description = "A WAV file", content_type = "audio/wav", body = inline(Binary)), Refusals)
+    responses(
+        (
+            status = 200,
+            description = "A WAV file",
+            content_type = "audio/wav",
+            body = inline(Binary),
+            headers(
+                ("Content-Disposition" = String),
+                ("X-Sample-Rate" = u32, description = "Samples per second"),
+                ("X-Bit-Depth" = u32),
+                ("X-Channels" = u32),
+            ),
+        ),
+        (status = 400, description = "No voice is registered"),
+        (status = 429, description = "Too many requests; `Retry-After` says when to come back"),
+        (status = 503, description = "Busy, loading or shutting down"),
+    )
 )]
-pub async fn test(
-    State(app): State<Arc<App>>,
-    id: Extension<RequestId>,
-    peer: Extension<Peer>,
-    request: Request,
-) -> Result<Response, ApiError> {
-    Endpoint::Test.answer(&app, (id, peer, request)).await
+pub async fn test(State(app): State<Arc<App>>, asked: Asked) -> Result<Response, ApiError> {
+    Endpoint::Test.answer(&app, asked).await
 }
 
 impl Endpoint {
@@ -125,24 +159,16 @@ impl Endpoint {
 
     /// Reads a request, and speaks. What fails before the first audio has a status of its own.
     async fn answer(self, app: &Arc<App>, asked: Asked) -> Result<Response, ApiError> {
-        let (Extension(id), Extension(peer), request) = asked;
-        let mut account = Account::open(app, id, self.path());
-        account.note(app.charge(peer, request.headers()))?;
-        let span = account.span.clone();
-        async {
-            let utterance = account.note(self.read(app, request).await)?;
-            account.characters(utterance.characters());
-            self.speak(app, account, utterance).await
-        }
-        .instrument(span)
-        .await
+        let read = |request| self.read(app, request);
+        let speak = |utterance, account| self.speak(app, account, utterance);
+        asked::answer(app, self.path(), asked, read, speak).await
     }
 
     async fn read(self, app: &App, request: Request) -> Result<Utterance, ApiError> {
         if self == Self::Test {
             return Utterance::of(app, TEST.into(), 0, Parameters::default());
         }
-        let fields = Fields::read(app, request).await?;
+        let fields = Fields::read(app, request, ApiError::WrongType).await?;
         let parameters = match self {
             Self::Simple => Parameters::default(),
             _ => Parameters::read(&fields, self == Self::Whole)?,
@@ -156,6 +182,7 @@ impl Endpoint {
         mut account: Account,
         utterance: Utterance,
     ) -> Result<Response, ApiError> {
+        account.characters(utterance.characters());
         let since = Instant::now();
         let streaming = self == Self::Stream;
         let rate = app.engine.status().sample_rate;

@@ -1,15 +1,13 @@
 //! What a request wants to be said, and by whom.
 
-use super::fields::Fields;
 use super::parameters::Parameters;
 use super::voices;
 use crate::engine::{SpeakRequest, TextInput, VoiceSource};
 use crate::server::app::App;
 use crate::server::error::ApiError;
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
-
-/// Names the parameters that were given and could not be heeded.
-const IGNORED: HeaderName = HeaderName::from_static("x-ignored-parameters");
+use crate::server::json::Fields;
+use crate::server::outcome;
+use axum::http::HeaderMap;
 
 /// A request that is understood.
 #[derive(Debug)]
@@ -25,8 +23,8 @@ impl Utterance {
     /// [`ApiError::InvalidParameter`] for a text without words or a voice that is not there,
     /// [`ApiError::TextTooLong`], and what is wrong with a field.
     pub fn new(app: &App, fields: &Fields, parameters: Parameters) -> Result<Self, ApiError> {
-        let text = fields.text("text")?.unwrap_or_default();
-        let index = fields.integer("reference_audio_index")?.unwrap_or(0);
+        let text = fields.text("text")?.unwrap_or_default().to_string();
+        let index = fields.integer("reference_audio_index", i64::MIN..=i64::MAX)?.unwrap_or(0);
         Self::of(app, text, index, parameters)
     }
 
@@ -57,9 +55,8 @@ impl Utterance {
 
     /// Headers that tell what was not heeded.
     pub fn headers(&self) -> HeaderMap {
-        let ignored = self.parameters.ignored.join(", ");
-        let value = HeaderValue::from_str(&ignored).ok().filter(|value| !value.is_empty());
-        value.into_iter().map(|value| (IGNORED, value)).collect()
+        let value = outcome::ignored(&self.parameters.ignored);
+        value.into_iter().map(|value| (outcome::IGNORED, value)).collect()
     }
 
     /// What the engine is asked for.

@@ -4,9 +4,10 @@ use crate::audio::wav;
 use crate::engine::EngineError;
 use crate::server::app::App;
 use crate::server::error::ApiError;
-use crate::server::openapi::{Binary, Refusals};
+use crate::server::openapi::Binary;
+use crate::server::param::Param;
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
@@ -23,7 +24,7 @@ use std::sync::Arc;
     tag = "index",
     operation_id = "index_reference_audios",
     summary = "Reference audios",
-    responses((status = 200, description = "The registered voices", body = Object), Refusals)
+    responses((status = 200, description = "The registered voices", body = super::api::IndexAudios))
 )]
 pub async fn list(State(app): State<Arc<App>>) -> Json<Value> {
     let voices = app.engine.status().voices;
@@ -39,19 +40,30 @@ pub async fn list(State(app): State<Arc<App>>) -> Json<Value> {
     Json(json!({ "total_count": audios.len(), "reference_audios": audios }))
 }
 
-/// `GET /download_reference_audio/{index}`.
+/// `GET /download_reference_audio/{audio_index}`.
 #[utoipa::path(
     get,
-    path = "/download_reference_audio/{index}",
+    path = "/download_reference_audio/{audio_index}",
     tag = "index",
     operation_id = "index_download_reference_audio",
     summary = "The recording of a voice",
-    params(("index" = i64, Path, description = "Of `/reference_audios`")),
-    responses((status = 200, description = "A WAV file", content_type = "audio/wav", body = inline(Binary)), Refusals)
+    params(("audio_index" = i64, Path, description = "Of `/reference_audios`", minimum = 0)),
+    responses(
+        (
+            status = 200,
+            description = "A WAV file",
+            content_type = "audio/wav",
+            body = inline(Binary),
+            headers(("Content-Disposition" = String)),
+        ),
+        (status = 400, description = "The path is malformed"),
+        (status = 404, description = "There is no reference audio of this number"),
+        (status = 422, description = "That is no whole number"),
+    )
 )]
 pub async fn download(
     State(app): State<Arc<App>>,
-    Path(index): Path<String>,
+    Param(index): Param,
 ) -> Result<Response, ApiError> {
     let index: i64 = index.trim().parse().map_err(|_| {
         ApiError::WrongType("the number of a reference audio must be a whole number".into())

@@ -4,11 +4,13 @@ use super::reply;
 use crate::jobs::{FileInfo, JobError, is_file_id, now};
 use crate::server::app::App;
 use crate::server::error::ApiError;
+use crate::server::param::Param;
 use crate::server::upload::Room;
-use crate::server::{prompt, upload};
+use crate::server::{prompt, upload, warning};
 use axum::Json;
 use axum::extract::multipart::{Field, Multipart, MultipartError};
-use axum::extract::{FromRequest, Path, Request, State};
+use axum::extract::{FromRequest, Request, State};
+use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
@@ -17,21 +19,40 @@ const OVERHEAD: usize = 64 * 1024;
 
 const SUFFIXES: [&str; 4] = ["wav", "mp3", "m4a", "flac"];
 
-/// `POST /api/v1/upload/audio`. An upload's id is the digest of its content, whichever one the
-/// client would like.
-pub async fn upload(
-    State(app): State<Arc<App>>,
-    request: Request,
-) -> Result<Json<Value>, ApiError> {
+/// Stores a recording. An upload's id is the digest of its content, whichever one the client would
+/// like.
+#[utoipa::path(
+    post,
+    path = "/api/v1/upload/audio",
+    tag = "index2",
+    operation_id = "index2_upload",
+    request_body(content = super::api::Index2Form, content_type = "multipart/form-data"),
+    responses(
+        (status = 200, description = "It is stored", body = super::api::Index2Uploaded),
+        (status = 400, description = "The form or its recording cannot be used"),
+        (status = 404, description = "This server stores nothing"),
+        (status = 408, description = "The body came too slowly"),
+        (status = 413, description = "The file is larger than allowed"),
+        (status = 422, description = "The recording is too long"),
+        (status = 503, description = "The storage is full, or there are too many uploads"),
+    )
+)]
+pub async fn upload(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let room = app.uploads.room();
     let (name, bytes) = read(&app, request, &room).await?;
     check_suffix(&name)?;
     // One copy is decoded, one is stored.
     room.grow(bytes.len())?;
-    let clip = prompt::read(app.clone(), bytes.clone(), room.clone()).await?;
-    let message = format!("文件上传成功，采样率: {}Hz，时长: {:.2}秒", clip.rate, clip.seconds());
+    // What is said in it nobody tells.
+    let read = prompt::read(app.clone(), bytes.clone(), String::new(), room.clone()).await?;
+    let message =
+        format!("文件上传成功，采样率: {}Hz，时长: {:.2}秒", read.clip.rate, read.seconds);
     let info = app.jobs.put_upload(&name, bytes).await?;
-    Ok(Json(reply::uploaded(&info, &message, now())))
+    let mut reply = reply::uploaded(&info, &message, now());
+    reply["warnings"] = warning::json(&read.warnings);
+    let mut response = Json(reply).into_response();
+    warning::note(&mut response, &read.warnings);
+    Ok(response)
 }
 
 /// The form's file, and the name its client gives it.
@@ -79,11 +100,23 @@ fn check_suffix(name: &str) -> Result<(), ApiError> {
     Err(ApiError::UnsupportedAudio(format!("不支持的音频格式: the file's name must end in {all}")))
 }
 
-/// `GET /api/v1/file/{id}`.
-pub async fn one(
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-) -> Result<Json<Value>, ApiError> {
+/// What is known of an upload.
+#[utoipa::path(
+    get,
+    path = "/api/v1/file/{file_id}",
+    tag = "index2",
+    operation_id = "index2_file",
+    params((
+"file_id" = String, Path, description = "Of the answer to its upload",
+pattern = "^[0-9a-f]{64}$",
+)),
+    responses(
+        (status = 200, description = "The upload", body = super::api::Index2File),
+        (status = 400, description = "That can be no id"),
+        (status = 404, description = "There is no such upload"),
+    )
+)]
+pub async fn one(State(app): State<Arc<App>>, Param(id): Param) -> Result<Json<Value>, ApiError> {
     Ok(Json(reply::file(&find(&app, &id).await?)))
 }
 
@@ -102,7 +135,17 @@ pub async fn find(app: &App, id: &str) -> Result<FileInfo, ApiError> {
     })
 }
 
-/// `GET /api/v1/files`: the names of all uploads by their ids.
+/// The names of all uploads by their ids.
+#[utoipa::path(
+    get,
+    path = "/api/v1/files",
+    tag = "index2",
+    operation_id = "index2_files",
+    responses(
+        (status = 200, description = "All of them", body = super::api::Index2Files),
+        (status = 404, description = "This server stores nothing"),
+    )
+)]
 pub async fn all(State(app): State<Arc<App>>) -> Result<Json<Value>, ApiError> {
     let uploads = app.jobs.uploads().await?;
     let files: Map<_, _> =

@@ -28,8 +28,7 @@ impl TtsRequest {
     /// # Errors
     /// The first field that is wrong, or asks for what the model cannot do.
     pub fn parse(fields: &Fields, max_text_length: usize) -> Result<Self, ApiError> {
-        let text = fields.text("text")?.filter(|text| !text.trim().is_empty());
-        let text = text.ok_or_else(|| missing("text"))?;
+        let text = fields.words("text")?.ok_or_else(|| missing("text"))?;
         if text.chars().count() > max_text_length {
             return Err(ApiError::TextTooLong { limit: max_text_length });
         }
@@ -62,9 +61,8 @@ fn check_emotion(fields: &Fields) -> Result<(), ApiError> {
     let method = fields.integer("emo_control_method", 0..=3)?.unwrap_or(0);
     let weight = fields.number("emo_weight", 0.0..=1.0)?;
     let vector = fields.numbers("emo_vector", emotion::DIMENSIONS, 0.0..=1.0)?;
-    let text = |name| fields.text(name).map(|text| text.filter(|t| !t.trim().is_empty()));
-    let recording = text("emo_audio_id")?.or(text("emo_audio_path")?);
-    let description = text("emo_text")?;
+    let recording = fields.words("emo_audio_id")?.or(fields.words("emo_audio_path")?);
+    let description = fields.words("emo_text")?;
     let (what, neutral) = match method {
         1 => {
             recording.ok_or_else(|| missing("emo_audio_id"))?;
@@ -134,7 +132,8 @@ mod tests {
         if value.get("text").is_none() {
             value["text"] = json!("你好，这是一个测试语音。");
         }
-        let fields = value.as_object().cloned().unwrap_or_default().into_iter().collect();
+        let body = value.to_string();
+        let fields = Fields::parse(body.as_bytes(), ApiError::InvalidParameter)?;
         TtsRequest::parse(&fields, 1000)
     }
 

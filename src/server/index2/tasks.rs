@@ -4,9 +4,11 @@ use super::{KIND, reply};
 use crate::jobs::{Filter, JobState};
 use crate::server::app::App;
 use crate::server::error::ApiError;
+use crate::server::openapi::Binary;
 use crate::server::outcome;
+use crate::server::param::Param;
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
 use serde_json::{Value, json};
@@ -18,26 +20,64 @@ const MOST: usize = 1000;
 
 const NO_TASK: &str = "任务不存在";
 
-/// `GET /api/v1/task/{id}`.
-pub async fn one(
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-) -> Result<Json<Value>, ApiError> {
+/// How a task stands.
+#[utoipa::path(
+    get,
+    path = "/api/v1/task/{task_id}",
+    tag = "index2",
+    operation_id = "index2_task",
+    params(("task_id" = String, Path, description = "Of the answer to its request")),
+    responses(
+        (status = 200, description = "The task", body = super::api::Index2Task),
+        (status = 400, description = "The path is malformed"),
+        (status = 404, description = "There is no such task"),
+    )
+)]
+pub async fn one(State(app): State<Arc<App>>, Param(id): Param) -> Result<Json<Value>, ApiError> {
     let record = outcome::find(&app, KIND, &id, NO_TASK).await?;
     Ok(Json(reply::task(&record)))
 }
 
-/// `DELETE /api/v1/task/{id}`. What is still being made is cancelled.
+/// Deletes a task and its speech. What is still being made is cancelled.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/task/{task_id}",
+    tag = "index2",
+    operation_id = "index2_delete_task",
+    params(("task_id" = String, Path, description = "Of the answer to its request")),
+    responses(
+        (status = 200, description = "It is gone", body = super::api::Index2Deleted),
+        (status = 400, description = "The path is malformed"),
+        (status = 404, description = "There is no such task"),
+        (status = 503, description = "The storage is full"),
+    )
+)]
 pub async fn delete(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Param(id): Param,
 ) -> Result<Json<Value>, ApiError> {
     let record = outcome::find(&app, KIND, &id, NO_TASK).await?;
     app.jobs.delete(record.id.as_str()).await?;
     Ok(Json(json!({ "success": true, "message": "任务已删除" })))
 }
 
-/// `GET /api/v1/tasks?limit&status`, newest first.
+/// Tasks, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/tasks",
+    tag = "index2",
+    operation_id = "index2_tasks",
+    params(
+        ("limit" = Option<u32>, Query, description = "How many", minimum = 1, maximum = 1000),
+        ("status" = Option<super::api::Index2Status>, Query, description = "Only of this state"),
+    ),
+    responses(
+        (status = 200, description = "Some tasks", body = super::api::Index2Tasks),
+        (status = 400, description = "A parameter is malformed"),
+        (status = 404, description = "This server takes no jobs"),
+        (status = 422, description = "`limit` is out of its range"),
+    )
+)]
 pub async fn all(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<Value>, ApiError> {
     let Query { limit, states } = Query::parse(uri.query().unwrap_or_default())?;
     let list = |state| {
@@ -59,11 +99,26 @@ pub async fn all(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<Value>, A
     Ok(Json(json!({ "tasks": tasks })))
 }
 
-/// `GET /api/v1/audio/{id}`, also with `.wav` after it.
-pub async fn audio(
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-) -> Result<Response, ApiError> {
+/// A task's speech. Its id may have `.wav` after it.
+#[utoipa::path(
+    get,
+    path = "/api/v1/audio/{task_id}",
+    tag = "index2",
+    operation_id = "index2_audio",
+    params(("task_id" = String, Path, description = "Of the answer to its request")),
+    responses(
+        (
+            status = 200,
+            description = "A WAV file",
+            content_type = "audio/wav",
+            body = inline(Binary),
+            headers(("Content-Disposition" = String)),
+        ),
+        (status = 400, description = "The task is not completed"),
+        (status = 404, description = "There is no such task"),
+    )
+)]
+pub async fn audio(State(app): State<Arc<App>>, Param(id): Param) -> Result<Response, ApiError> {
     let id = id.strip_suffix(".wav").unwrap_or(&id);
     let record = outcome::find(&app, KIND, id, NO_TASK).await?;
     if record.state != JobState::Completed {

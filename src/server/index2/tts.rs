@@ -7,7 +7,9 @@ use crate::server::app::App;
 use crate::server::client::Peer;
 use crate::server::error::{ApiError, Details};
 use crate::server::json::Fields;
+use crate::server::openapi::{Binary, Refusals};
 use crate::server::outcome::{self, Leash};
+use crate::server::warning;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
@@ -16,6 +18,24 @@ use serde_json::json;
 use std::sync::Arc;
 
 /// Makes a task and answers at once.
+#[utoipa::path(
+    post,
+    path = "/api/v1/tts",
+    tag = "index2",
+    operation_id = "index2_tts",
+    request_body = super::api::Index2Request,
+    responses(
+        (
+            status = 200,
+            description = "The task",
+            body = super::api::Index2Created,
+            headers(("X-Ignored-Parameters" = String, description = "What was not heeded")),
+        ),
+        (status = 404, description = "There is no such upload"),
+        Refusals,
+        (status = 501, description = "The loaded model has no control of emotion"),
+    )
+)]
 pub async fn begin(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Peer>,
@@ -25,7 +45,33 @@ pub async fn begin(
     Ok(noting(&ignored, Json(reply::created(id.as_str()))))
 }
 
-/// Makes a task and answers its end. A client that leaves before it takes the task with it.
+/// Makes a task and answers its end: the speech, or, to clients that accept nothing but JSON, where
+/// it is found. A client that leaves before it takes the task with it.
+#[utoipa::path(
+    post,
+    path = "/api/v1/tts/sync",
+    tag = "index2",
+    operation_id = "index2_tts_sync",
+    request_body = super::api::Index2Request,
+    responses(
+        (
+            status = 200,
+            description = "A WAV file, or where it is found",
+            content(
+                (inline(Binary) = "audio/wav"),
+                (super::api::Index2Created = "application/json"),
+            ),
+            headers(
+                ("X-Task-Id" = String, description = "The task, beside a WAV file"),
+                ("Content-Disposition" = String),
+                ("X-Ignored-Parameters" = String, description = "What was not heeded"),
+            ),
+        ),
+        (status = 404, description = "There is no such upload, or the task was deleted"),
+        Refusals,
+        (status = 501, description = "The loaded model has no control of emotion"),
+    )
+)]
 pub async fn wait(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Peer>,
@@ -41,11 +87,14 @@ pub async fn wait(
         let details = [("task_id".to_string(), json!(id.as_str()))].into_iter().collect();
         return Ok((Extension(Details(details)), error).into_response());
     }
-    if json_only {
-        return Ok(noting(&ignored, Json(reply::finished(&record))));
-    }
-    let audio = outcome::audio(&app, id.as_str(), &format!("tts_{id}.wav")).await?;
-    Ok(noting(&ignored, ([("x-task-id", id.to_string())], audio)))
+    let mut response = if json_only {
+        noting(&ignored, Json(reply::finished(&record)))
+    } else {
+        let audio = outcome::audio(&app, id.as_str(), &format!("tts_{id}.wav")).await?;
+        noting(&ignored, ([("x-task-id", id.to_string())], audio))
+    };
+    warning::note_lines(&mut response, &record.warnings);
+    Ok(response)
 }
 
 /// A new task, and what its request set in vain.
@@ -55,7 +104,7 @@ async fn submit(
     request: Request,
 ) -> Result<(JobId, Vec<&'static str>), ApiError> {
     app.charge(peer, request.headers())?;
-    let fields = Fields::read(app, request).await?;
+    let fields = Fields::read(app, request, ApiError::InvalidParameter).await?;
     let asked = TtsRequest::parse(&fields, app.settings.max_text_length)?;
     let mut spec = JobSpec {
         kind: KIND.into(),

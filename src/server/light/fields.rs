@@ -1,15 +1,13 @@
 //! Values as forms and JSON frames spell them.
 
 use crate::server::error::ApiError;
+use crate::server::json::truth;
 
 /// # Errors
 /// [`ApiError::InvalidParameter`] for what is neither true nor false in any spelling.
 pub fn boolean(name: &str, text: &str) -> Result<bool, ApiError> {
-    match text.trim().to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" | "on" => Ok(true),
-        "false" | "0" | "no" | "off" => Ok(false),
-        _ => Err(ApiError::InvalidParameter(format!("`{name}` must be true or false"))),
-    }
+    let wrong = || ApiError::InvalidParameter(format!("`{name}` must be true or false"));
+    truth(text).ok_or_else(wrong)
 }
 
 /// # Errors

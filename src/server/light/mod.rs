@@ -9,7 +9,6 @@ mod zero_shot;
 
 use super::app::App;
 use super::error::ApiError;
-use super::openapi::Refusals;
 use super::request;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::middleware::from_fn_with_state;
@@ -28,7 +27,7 @@ pub fn router(app: Arc<App>) -> Router<Arc<App>> {
     Router::new()
         .route("/inference_zero_shot", post(zero_shot::handle))
         .route("/inference_zero_shot_bistream", get(bistream::handle))
-        .route("/query_tts_model", get(models).post(models))
+        .route("/query_tts_model", get(models).post(models_too))
         .route_layer(from_fn_with_state(app, request::gate))
         // Bodies have bounds of their own.
         .layer(DefaultBodyLimit::disable())
@@ -40,10 +39,28 @@ pub fn router(app: Arc<App>) -> Router<Arc<App>> {
     path = "/query_tts_model",
     tag = "light",
     operation_id = "light_models",
-    responses((status = 200, description = "The loaded model", body = api::LightModels), Refusals)
+    responses((status = 200, description = "The loaded model"
+        , body = api::LightModels),
+        (status = 503, description = "Loading or shutting down"),
+    )
 )]
 async fn models(State(app): State<Arc<App>>) -> Json<Value> {
     Json(json!({ "tts_models": [app.engine.status().model_name] }))
+}
+
+/// The same: clients of the original post to it.
+#[utoipa::path(
+    post,
+    path = "/query_tts_model",
+    tag = "light",
+    operation_id = "light_models_too",
+    responses(
+        (status = 200, description = "The loaded model", body = api::LightModels),
+        (status = 503, description = "Loading or shutting down"),
+    )
+)]
+async fn models_too(app: State<Arc<App>>) -> Json<Value> {
+    models(app).await
 }
 
 /// # Errors

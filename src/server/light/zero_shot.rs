@@ -1,26 +1,24 @@
 //! `POST /inference_zero_shot`: text and a prompt in, a file or a stream of speech out.
 
-use super::api::LightForm;
+use super::api::{LightForm, LightFormat};
 use super::form::{Bounds, Form, OVERHEAD};
 use super::{check_model, check_voice};
-use crate::engine::{SpeakRequest, TextInput, VoiceSource};
+use crate::audio::PromptWarning;
+use crate::engine::{SpeakRequest, TextInput, VoiceSource, report_prompt};
 use crate::server::account::Account;
 use crate::server::answer::{fill, pour};
 use crate::server::app::App;
-use crate::server::client::Peer;
+use crate::server::asked::{self, Asked};
 use crate::server::error::ApiError;
 use crate::server::format::{Container, Encoder, Format};
 use crate::server::openapi::{Binary, Refusals};
-use crate::server::request::RequestId;
 use crate::server::speech::Speech;
-use crate::server::{prompt, upload};
-use axum::Extension;
+use crate::server::{prompt, upload, warning};
 use axum::extract::{Request, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
 use std::time::Instant;
-use tracing::Instrument;
 
 /// Speaks a text in the voice of a recording.
 #[utoipa::path(
@@ -28,48 +26,49 @@ use tracing::Instrument;
     path = "/inference_zero_shot",
     tag = "light",
     operation_id = "light_inference_zero_shot",
-    request_body(content = LightForm, content_type = "multipart/form-data"),
+    request_body(content(
+        (LightForm = "multipart/form-data"),
+        (LightForm = "application/x-www-form-urlencoded"),
+    )),
     responses(
         (
             status = 200,
             description = "The speech: a WAV file, or raw samples with `stream`",
-            content_type = "application/octet-stream",
-            body = inline(Binary),
+            content(
+                (inline(Binary) = "application/octet-stream"),
+                (inline(Binary) = "audio/wav"),
+                (inline(Binary) = "audio/pcm"),
+                (inline(Binary) = "audio/ogg"),
+                (inline(Binary) = "audio/mpeg"),
+                (inline(Binary) = "audio/flac"),
+            ),
             headers(
                 ("X-Sample-Rate" = u32, description = "Samples per second"),
                 ("X-Bit-Depth" = u32),
                 ("X-Channels" = u32),
-                ("X-Audio-Format" = String),
-                ("X-Request-Id" = String, description = "Names the request in the log"),
+                ("X-Audio-Format" = LightFormat),
+                (
+                    "X-Mynah-Warning" = String,
+                    description = "What may spoil the voice: `CODE: words`, separated by `; `"
+                ),
             ),
         ),
+        (status = 404, description = "No voice of that name is registered"),
         Refusals,
     )
 )]
-pub async fn handle(
-    State(app): State<Arc<App>>,
-    Extension(id): Extension<RequestId>,
-    Extension(peer): Extension<Peer>,
-    request: Request,
-) -> Result<Response, ApiError> {
-    let mut account = Account::open(&app, id, "/inference_zero_shot");
-    account.note(app.charge(peer, request.headers()))?;
-    let span = account.span.clone();
-    async {
-        let asked = Asked::read(&app, request).await;
-        let asked = account.note(asked)?;
-        account.characters(asked.characters);
-        asked.answer(&app, account).await
-    }
-    .instrument(span)
-    .await
+pub async fn handle(State(app): State<Arc<App>>, asked: Asked) -> Result<Response, ApiError> {
+    let read = |request| Wanted::read(&app, request);
+    let answer = |wanted: Wanted, account| wanted.answer(&app, account);
+    asked::answer(&app, "/inference_zero_shot", asked, read, answer).await
 }
 
 /// A request that is understood.
-struct Asked {
+struct Wanted {
     voice: VoiceSource,
+    /// What is wrong with its recording.
+    warnings: Vec<PromptWarning>,
     text: String,
-    characters: usize,
     speed: f32,
     seed: Option<u64>,
     normalize: Option<bool>,
@@ -80,7 +79,7 @@ struct Asked {
     since: Instant,
 }
 
-impl Asked {
+impl Wanted {
     async fn read(app: &Arc<App>, request: Request) -> Result<Self, ApiError> {
         let settings = &app.settings;
         let room = app.uploads.room();
@@ -108,6 +107,7 @@ impl Asked {
         let default = if stream { Container::Pcm } else { Container::Wav };
         let format = Format::new(form.response_format.unwrap_or(default), rate);
         let encoder = Encoder::new(model_rate, format)?;
+        let mut warnings = Vec::new();
         let voice = match form.voice {
             Some(name) => {
                 check_voice(app, &name)?;
@@ -116,12 +116,15 @@ impl Asked {
             None => {
                 let text = required("prompt_text", form.prompt_text)?;
                 let bytes = form.prompt_wav.ok_or_else(|| missing("prompt_wav"))?;
-                VoiceSource::Prompt { audio: prompt::read(app.clone(), bytes, room).await?, text }
+                let read = prompt::read(app.clone(), bytes, text.clone(), room).await?;
+                report_prompt(&read.warnings);
+                warnings = read.warnings;
+                VoiceSource::Prompt { audio: read.clip, text }
             }
         };
         Ok(Self {
             voice,
-            characters: text.chars().count(),
+            warnings,
             text,
             speed,
             seed: form.seed,
@@ -136,6 +139,7 @@ impl Asked {
     /// Starts the synthesis and waits for its first audio, so that what fails before it is told
     /// with a status of its own.
     async fn answer(self, app: &Arc<App>, account: Account) -> Result<Response, ApiError> {
+        account.characters(self.text.chars().count());
         let container = self.encoder.container();
         // What the interface documents, unless the client knows more than that.
         let media_type =
@@ -160,7 +164,9 @@ impl Asked {
         };
         let (speech, _) = Speech::begin(app, account, request, self.encoder, self.since)?;
         let body = if self.stream { pour(speech).await? } else { fill(speech).await? };
-        Ok((headers, body).into_response())
+        let mut response = (headers, body).into_response();
+        warning::note(&mut response, &self.warnings);
+        Ok(response)
     }
 }
 

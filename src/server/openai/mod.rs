@@ -1,5 +1,6 @@
 //! The dialect of OpenAI's speech API.
 
+mod api;
 mod models;
 mod speech;
 mod sse;
@@ -12,6 +13,12 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post};
 use std::sync::Arc;
+use utoipa::OpenApi;
+
+/// The dialect's part of the description.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    api::Api::openapi()
+}
 
 pub fn router(app: Arc<App>) -> Router<Arc<App>> {
     let working = Router::new()

@@ -2,8 +2,9 @@
 
 use crate::server::app::App;
 use crate::server::error::ApiError;
+use crate::server::param::Param;
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde_json::{Value, json};
 use std::sync::{Arc, LazyLock};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -15,15 +16,32 @@ const ALIASES: [&str; 3] = ["tts-1", "tts-1-hd", "gpt-4o-mini-tts"];
 static CREATED: LazyLock<u64> =
     LazyLock::new(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs()));
 
+/// The loaded model.
+#[utoipa::path(
+    get,
+    path = "/v1/models",
+    tag = "openai",
+    operation_id = "openai_models",
+    responses((status = 200, description = "A list of one", body = super::api::OpenaiModels))
+)]
 pub async fn list(State(app): State<Arc<App>>) -> Json<Value> {
     Json(json!({ "object": "list", "data": [model(&app.engine.status().model_name)] }))
 }
 
 /// One model, by its own name or another that requests may use.
-pub async fn get(
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-) -> Result<Json<Value>, ApiError> {
+#[utoipa::path(
+    get,
+    path = "/v1/models/{id}",
+    tag = "openai",
+    operation_id = "openai_model",
+    params(("id" = String, Path, description = "Its name", example = "tts-1")),
+    responses(
+        (status = 200, description = "The model", body = super::api::OpenaiModel),
+        (status = 400, description = "The path is malformed"),
+        (status = 404, description = "No model of that name is loaded"),
+    )
+)]
+pub async fn get(State(app): State<Arc<App>>, Param(id): Param) -> Result<Json<Value>, ApiError> {
     let missing = |_| ApiError::NotFound("no model of that name is loaded".into());
     check(&app, &id).map_err(missing)?;
     Ok(Json(model(&id)))

@@ -5,24 +5,18 @@ use crate::engine::{DEFAULT_VOICE, SpeakRequest, TextInput, VoiceSource};
 use crate::server::account::Account;
 use crate::server::answer::pour;
 use crate::server::app::App;
-use crate::server::client::Peer;
+use crate::server::asked::{self, Asked};
 use crate::server::error::ApiError;
 use crate::server::format::{Container, Encoder, Format};
-use crate::server::request::RequestId;
+use crate::server::json::Fields;
+use crate::server::openapi::{Binary, Refusals};
 use crate::server::speech::Speech;
-use crate::server::text as reading;
-use crate::server::upload;
-use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::Instant;
-use tracing::Instrument;
-
-/// Bytes of a body beside its text.
-const OVERHEAD: usize = 64 * 1024;
 
 /// Samples per second that the interface documents for `pcm`, which cannot say so itself.
 const PCM_RATE: u32 = 24_000;
@@ -39,41 +33,43 @@ const VOICE: HeaderName = HeaderName::from_static("x-voice");
 /// Tells what of the request was not heeded.
 const NOTICE: HeaderName = HeaderName::from_static("x-notice");
 
-pub async fn handle(
-    State(app): State<Arc<App>>,
-    Extension(id): Extension<RequestId>,
-    Extension(peer): Extension<Peer>,
-    request: Request,
-) -> Result<Response, ApiError> {
-    let mut account = Account::open(&app, id, "/v1/audio/speech");
-    account.note(app.charge(peer, request.headers()))?;
-    let span = account.span.clone();
-    async {
-        let body = read(&app, request).await;
-        let body = account.note(body)?;
-        let since = Instant::now();
-        let asked = account.note(Asked::new(&app, &body))?;
-        account.characters(asked.input.chars().count());
-        asked.answer(&app, account, since).await
-    }
-    .instrument(span)
-    .await
-}
-
-/// The body, within bounds.
-async fn read(app: &App, request: Request) -> Result<Vec<u8>, ApiError> {
-    let settings = &app.settings;
-    let (parts, body) = request.into_parts();
-    // Twelve bytes are the longest that JSON may write a character as.
-    let bytes = settings.max_text_length.saturating_mul(12).saturating_add(OVERHEAD);
-    let bounds = upload::Bounds { bytes, idle: settings.request_idle };
-    let body = upload::bounded(body, &parts.headers, bounds, app.uploads.room())?;
-    let body = axum::body::to_bytes(body, usize::MAX).await.map_err(|e| upload::reason(&e))?;
-    Ok(body.into())
+/// Speaks a text. Sound is sent as it is made, unless `speed` is another than 1.
+#[utoipa::path(
+    post,
+    path = "/v1/audio/speech",
+    tag = "openai",
+    operation_id = "openai_speech",
+    request_body = super::api::OpenaiSpeech,
+    responses(
+        (
+            status = 200,
+            description = "The speech in the format asked for, or `OpenaiEvent`s",
+            content(
+                (inline(Binary) = "audio/mpeg"),
+                (inline(Binary) = "audio/ogg"),
+                (inline(Binary) = "audio/flac"),
+                (inline(Binary) = "audio/wav"),
+                (inline(Binary) = "audio/pcm"),
+                (super::api::OpenaiSse = "text/event-stream"),
+            ),
+            headers(
+                ("X-Sample-Rate" = u32, description = "Samples per second"),
+                ("X-Voice" = String, description = "The voice that speaks"),
+                ("X-Notice" = String, description = "What was not heeded"),
+            ),
+        ),
+        (status = 404, description = "No voice of that name is registered"),
+        Refusals,
+    )
+)]
+pub async fn handle(State(app): State<Arc<App>>, asked: Asked) -> Result<Response, ApiError> {
+    let read = |request| Wanted::read(&app, request);
+    let answer = |wanted: Wanted, account| wanted.answer(&app, account);
+    asked::answer(&app, "/v1/audio/speech", asked, read, answer).await
 }
 
 /// A request that is understood.
-struct Asked {
+struct Wanted {
     input: String,
     voice: String,
     container: Container,
@@ -83,63 +79,58 @@ struct Asked {
     events: bool,
     /// What is not heeded.
     notices: Vec<String>,
+    since: Instant,
 }
 
-impl Asked {
-    fn new(app: &App, body: &[u8]) -> Result<Self, ApiError> {
-        let json = match serde_json::from_slice(body) {
-            Ok(Value::Object(json)) => json,
-            Ok(_) => return Err(invalid("the body is not a JSON object")),
-            Err(e) => return Err(invalid(format!("the body is not JSON: {e}"))),
-        };
+impl Wanted {
+    async fn read(app: &App, request: Request) -> Result<Self, ApiError> {
+        let fields = Fields::read(app, request, ApiError::InvalidParameter).await?;
+        let since = Instant::now();
         let mut notices = Vec::new();
-        if let Some(model) = text(&json, "model")? {
+        if let Some(model) = fields.words("model")? {
             models::check(app, model)?;
         }
-        let input = text(&json, "input")?.ok_or_else(|| invalid("`input` is missing"))?;
+        let input = fields.words("input")?.ok_or_else(|| invalid("`input` is missing"))?;
         let limit = app.settings.max_text_length;
         if input.chars().count() > limit {
             return Err(ApiError::TextTooLong { limit });
         }
-        let asked = voice(&json)?.unwrap_or(DEFAULT_VOICE);
+        let asked = voice(&fields)?.unwrap_or_else(|| DEFAULT_VOICE.into());
         let registry = app.engine.registry();
-        let voice = if !registry.contains(asked) && OPENAI_VOICES.contains(&asked) {
+        let voice = if !registry.contains(&asked) && OPENAI_VOICES.contains(&asked.as_str()) {
             notices.push(format!("voice `{asked}` is not registered: `{DEFAULT_VOICE}` speaks"));
-            DEFAULT_VOICE
+            DEFAULT_VOICE.into()
         } else {
             asked
         };
-        if !registry.contains(voice) {
+        if !registry.contains(&voice) {
             return Err(ApiError::NotFound("no voice of that name is registered".into()));
         }
-        if text(&json, "instructions")?.is_some() {
+        if fields.words("instructions")?.is_some() {
             notices.push("`instructions` are ignored".into());
         }
-        let events = match text(&json, "stream_format")? {
+        let events = match fields.words("stream_format")? {
             None | Some("audio") => false,
             Some("sse") => true,
             Some(_) => return Err(invalid("`stream_format` must be audio or sse")),
         };
-        let container = text(&json, "response_format")?.map(Container::parse).transpose()?;
+        let container = fields.words("response_format")?.map(Container::parse).transpose()?;
         Ok(Self {
             input: input.into(),
-            voice: voice.into(),
+            voice,
             container: container.unwrap_or(Container::Mp3),
-            speed: speed(&json)?,
-            normalize: reading::asked(&json)?,
+            speed: speed(&fields)?,
+            normalize: fields.boolean("normalize")?,
             events,
             notices,
+            since,
         })
     }
 
     /// Starts the synthesis and waits for its first audio, so that what fails before it is told
     /// with a status of its own.
-    async fn answer(
-        self,
-        app: &Arc<App>,
-        mut account: Account,
-        since: Instant,
-    ) -> Result<Response, ApiError> {
+    async fn answer(self, app: &Arc<App>, mut account: Account) -> Result<Response, ApiError> {
+        account.characters(self.input.chars().count());
         let model_rate = app.engine.status().sample_rate;
         let rate = if self.container == Container::Pcm { PCM_RATE } else { model_rate };
         let format = Format::new(self.container, rate);
@@ -157,7 +148,7 @@ impl Asked {
             normalize: self.normalize,
         };
         let rate = encoder.rate();
-        let (speech, _) = Speech::begin(app, account, request, encoder, since)?;
+        let (speech, _) = Speech::begin(app, account, request, encoder, self.since)?;
         let mut response = if self.events {
             sse::pour(speech).await?.into_response()
         } else {
@@ -182,30 +173,20 @@ fn invalid(words: impl Into<String>) -> ApiError {
     ApiError::InvalidParameter(words.into())
 }
 
-/// A string that says something. What is missing, null or blank does not.
-fn text<'a>(json: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, ApiError> {
-    match json.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|t| !t.trim().is_empty())),
-        Some(_) => Err(invalid(format!("`{name}` must be a string"))),
-    }
-}
-
 /// A voice's name, or an object that has it as `id`.
-fn voice(json: &Map<String, Value>) -> Result<Option<&str>, ApiError> {
-    match json.get("voice") {
-        Some(Value::Object(voice)) => {
-            text(voice, "id")?.ok_or_else(|| invalid("`voice.id` is missing")).map(Some)
-        }
-        _ => text(json, "voice").map_err(|_| invalid("`voice` must be a name or {\"id\": name}")),
+fn voice(fields: &Fields) -> Result<Option<String>, ApiError> {
+    if let Some(Value::Object(_)) = fields.get("voice") {
+        let voice = fields.object("voice")?;
+        let id = voice.as_ref().map(|voice| voice.words("id")).transpose()?.flatten();
+        return id.ok_or_else(|| invalid("`voice.id` is missing")).map(|id| Some(id.into()));
     }
+    let name = fields.words("voice");
+    let name = name.map_err(|_| invalid("`voice` must be a name or {\"id\": name}"))?;
+    Ok(name.map(str::to_string))
 }
 
-fn speed(json: &Map<String, Value>) -> Result<f32, ApiError> {
-    let speed = match json.get("speed") {
-        None | Some(Value::Null) => return Ok(1.0),
-        Some(speed) => speed.as_f64().ok_or_else(|| invalid("`speed` must be a number"))?,
-    };
+fn speed(fields: &Fields) -> Result<f32, ApiError> {
+    let speed = fields.number("speed", f64::MIN..=f64::MAX)?.unwrap_or(1.0);
     if (0.5..=2.0).contains(&speed) {
         return Ok(speed as f32);
     }
@@ -218,8 +199,9 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn object(json: Value) -> Map<String, Value> {
-        json.as_object().cloned().unwrap_or_default()
+    fn object(json: &Value) -> Fields {
+        let body = json.to_string();
+        Fields::parse(body.as_bytes(), ApiError::InvalidParameter).expect("an object")
     }
 
     #[test]
@@ -235,14 +217,14 @@ mod tests {
             (json!({"voice": 7}), Err(400)),
             (json!({"voice": ["alloy"]}), Err(400)),
         ] {
-            let object = object(json.clone());
-            assert_eq!(voice(&object).map_err(|e| e.status().as_u16()), name, "{json}");
+            let name = name.map(|name: Option<&str>| name.map(str::to_string));
+            assert_eq!(voice(&object(&json)).map_err(|e| e.status().as_u16()), name, "{json}");
         }
     }
 
     #[test]
     fn speeds_at_their_limits() {
-        let of = |json: Value| speed(&object(json)).map_err(|e| e.status().as_u16());
+        let of = |json: Value| speed(&object(&json)).map_err(|e| e.status().as_u16());
         assert_eq!(of(json!({})), Ok(1.0));
         for ok in [0.5, 1.0, 1.25, 2.0] {
             assert_eq!(of(json!({ "speed": ok })), Ok(ok as f32));

@@ -1,12 +1,16 @@
 //! `/v1/audio/voices`: which voices there are, new ones, and none of some.
 
-use crate::engine::{Recording, Store, StoreError, VoiceName};
+use crate::engine::{Recording, Store, StoreError, VoiceName, report_prompt};
 use crate::server::app::App;
 use crate::server::client::Peer;
 use crate::server::error::ApiError;
-use crate::server::{prompt, upload};
+use crate::server::json::truth;
+use crate::server::openapi::Refusals;
+use crate::server::param::Param;
+use crate::server::{prompt, upload, warning};
 use axum::extract::multipart::{Field, Multipart};
-use axum::extract::{FromRequest, Path, Request, State};
+use axum::extract::{FromRequest, Request, State};
+use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -19,6 +23,14 @@ const SHORT: usize = 256;
 /// Voices that clients may fill the disk with.
 const MOST: usize = 1000;
 
+/// The registered voices.
+#[utoipa::path(
+    get,
+    path = "/v1/audio/voices",
+    tag = "openai",
+    operation_id = "openai_voices",
+    responses((status = 200, description = "All of them", body = super::api::OpenaiVoices))
+)]
 pub async fn list(State(app): State<Arc<App>>) -> Result<Json<Value>, ApiError> {
     blocking(move || {
         let registry = app.engine.registry();
@@ -42,11 +54,23 @@ pub async fn list(State(app): State<Arc<App>>) -> Result<Json<Value>, ApiError> 
 }
 
 /// Registers a voice of a recording, what is said in it, and its speaker's consent.
+#[utoipa::path(
+    post,
+    path = "/v1/audio/voices",
+    tag = "openai",
+    operation_id = "openai_add_voice",
+    request_body(content = super::api::OpenaiNewVoice, content_type = "multipart/form-data"),
+    responses(
+        (status = 200, description = "The voice", body = super::api::OpenaiVoice),
+        (status = 404, description = "This server keeps no voices"),
+        Refusals,
+    )
+)]
 pub async fn add(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Peer>,
     request: Request,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     app.charge(peer, request.headers())?;
     let room = app.uploads.room();
     let (parts, body) = request.into_parts();
@@ -65,27 +89,46 @@ pub async fn add(
     if app.engine.registry().contains(name.as_str()) {
         return Err(taken(&name));
     }
-    let clip = prompt::read(app.clone(), sample, room).await?;
+    let audio = prompt::read(app.clone(), sample, text.clone(), room).await?;
     blocking(move || {
         let store = store(&app)?;
         if store.names().len() >= MOST {
             return Err(ApiError::StorageFull);
         }
-        let recording = Recording::new(&clip, &text).map_err(ApiError::UnsupportedAudio)?;
+        let recording = Recording::new(&audio.clip, &text).map_err(ApiError::UnsupportedAudio)?;
         store.add_recording(&name, &recording).map_err(|error| match error {
             StoreError::Exists(name) => taken(&name),
             other => ApiError::Processing(other.to_string()),
         })?;
-        tracing::info!(voice = %name, seconds = clip.seconds(), "a voice was registered");
-        Ok(Json(voice(name.as_str(), created(store, &name))))
+        tracing::info!(voice = %name, seconds = audio.clip.seconds(), "a voice was registered");
+        report_prompt(&audio.warnings);
+        let mut made = voice(name.as_str(), created(store, &name));
+        made["warnings"] = warning::json(&audio.warnings);
+        let mut response = Json(made).into_response();
+        warning::note(&mut response, &audio.warnings);
+        Ok(response)
     })
     .await
 }
 
+/// Removes a voice that clients registered.
+#[utoipa::path(
+    delete,
+    path = "/v1/audio/voices/{name}",
+    tag = "openai",
+    operation_id = "openai_remove_voice",
+    params(("name" = String, Path, description = "Of `/v1/audio/voices`")),
+    responses(
+        (status = 200, description = "It is gone", body = super::api::OpenaiDeleted),
+        (status = 400, description = "It comes with the model, or the path is malformed"),
+        (status = 404, description = "No voice of that name is registered"),
+        (status = 429, description = "Too many requests; `Retry-After` says when to come back"),
+    )
+)]
 pub async fn remove(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Peer>,
-    Path(name): Path<String>,
+    Param(name): Param,
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
     app.charge(peer, request.headers())?;
@@ -151,7 +194,7 @@ impl Form {
                     if field_name == "name" {
                         form.name = Some(value.trim().to_string()).filter(|name| !name.is_empty());
                     } else {
-                        form.consent = agrees(&value);
+                        form.consent = truth(&value) == Some(true);
                     }
                 }
                 _ => {}
@@ -178,10 +221,6 @@ async fn bytes(
 
 fn text(bytes: Vec<u8>, name: &str) -> Result<String, ApiError> {
     String::from_utf8(bytes).map_err(|_| invalid(format!("`{name}` is not UTF-8 text")))
-}
-
-fn agrees(consent: &str) -> bool {
-    matches!(consent.trim().to_ascii_lowercase().as_str(), "true" | "1" | "yes" | "on")
 }
 
 /// A stored voice as the interface shows it.

@@ -5,8 +5,9 @@
 //!
 //! 1. Put `#[utoipa::path(...)]` on each handler: method, `path`, `tag` (the dialect's name),
 //!    `operation_id` (unique; begin it with the dialect's name), `request_body`, `params`, and
-//!    `responses(...)`, of which the last is [`Refusals`], or [`Problem`] with a body of
-//!    the dialect's own.
+//!    `responses(...)`: what it answers, then the statuses it may refuse with, without bodies, which
+//!    [`complete`](complete::complete) adds as all that operations have in common. [`Refusals`] are
+//!    those of requests that have a body and ask for work.
 //! 2. Derive `utoipa::ToSchema` on what requests and answers hold. Where a handler reads its fields
 //!    by hand, write a type for the description beside it, as `light/api.rs` does. Names of schemas
 //!    are shared by all dialects: begin them with the dialect's name.
@@ -16,18 +17,22 @@
 //! WebSockets have no place in OpenAPI: they are GET operations that answer 101, and their frames
 //! are schemas that the description of the operation links.
 
+mod complete;
 mod schemas;
 
-pub use schemas::{Binary, Problem, Refusals};
+pub use schemas::{Binary, Problem, Refusals, Text, shares};
 
 use super::app::App;
 use super::dialect::{Dialect, Dialects};
-use super::{health, index, light, text};
+use super::settings::Settings;
+use super::{health, index, index2, light, openai, realtime, tasks, text, workflow};
 use axum::Router;
 use axum::http::header;
+use axum::response::IntoResponse;
 use axum::routing::get;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
+use utoipa::OpenApi as _;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder};
 use utoipa::openapi::security::{SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{Components, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Paths};
@@ -43,14 +48,11 @@ const FILES: [(&str, &str, &str); 3] = [
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       media-src blob:; img-src data:; base-uri 'none'; form-action 'none'";
 
-/// The routes of a listener that serves these dialects. `locked` says whether keys are needed.
-pub fn router(dialects: Dialects, locked: bool) -> Router<Arc<App>> {
-    let document: Arc<str> = json!(document(dialects, locked)).to_string().into();
-    let describe = get(move || async move {
-        let headers =
-            [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")];
-        (headers, document.to_string())
-    });
+/// The routes of a listener that serves these dialects.
+pub fn router(dialects: Dialects, settings: &Settings) -> Router<Arc<App>> {
+    let (locked, text) = (settings.auth.is_locked(), settings.max_text_length);
+    let document: Arc<str> = document(dialects, locked, text).to_string().into();
+    let describe = get(move || async move { describe(&document) });
     FILES.iter().fold(
         Router::new().route("/openapi.json", describe),
         |router, &(path, media_type, content)| {
@@ -64,26 +66,72 @@ pub fn router(dialects: Dialects, locked: bool) -> Router<Arc<App>> {
     )
 }
 
-/// The part of one dialect. None where it has no description yet.
-fn part(dialect: Dialect) -> Option<OpenApi> {
+/// This description.
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    tag = "common",
+    operation_id = "openapi",
+    security(()),
+    responses((status = 200, description = "OpenAPI 3.1", body = Object))
+)]
+fn describe(document: &str) -> impl IntoResponse + use<> {
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")];
+    (headers, document.to_string())
+}
+
+/// The pages that are served beside the interfaces: what they answer is in their files.
+mod pages {
+    #![expect(dead_code, reason = "only the descriptions of these are used")]
+
+    /// This description, to read and to try.
+    #[utoipa::path(
+        get,
+        path = "/docs",
+        tag = "common",
+        operation_id = "docs",
+        security(()),
+        responses((status = 200, description = "A page", content_type = "text/html", body = String))
+    )]
+    pub fn docs() {}
+
+    /// A page to type into and to listen to.
+    #[utoipa::path(
+        get,
+        path = "/demo",
+        tag = "common",
+        operation_id = "demo",
+        security(()),
+        responses((status = 200, description = "A page", content_type = "text/html", body = String))
+    )]
+    pub fn demo() {}
+}
+
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(describe, pages::docs, pages::demo))]
+struct Own;
+
+/// The part of one dialect.
+fn part(dialect: Dialect) -> OpenApi {
     match dialect {
         Dialect::Common => {
             let mut common = health::openapi();
             common.merge(text::openapi());
-            Some(common)
+            common
         }
-        Dialect::Light => Some(light::openapi()),
-        Dialect::Index => Some(index::openapi()),
-        Dialect::Index2
-        | Dialect::Workflow
-        | Dialect::Tasks
-        | Dialect::Openai
-        | Dialect::Realtime => None,
+        Dialect::Light => light::openapi(),
+        Dialect::Index => index::openapi(),
+        Dialect::Index2 => index2::openapi(),
+        Dialect::Workflow => workflow::openapi(),
+        Dialect::Tasks => tasks::openapi(),
+        Dialect::Openai => openai::openapi(),
+        Dialect::Realtime => realtime::openapi(),
     }
 }
 
-/// The whole description of a listener.
-fn document(dialects: Dialects, locked: bool) -> OpenApi {
+/// The whole description of a listener. `locked` says whether keys are needed, `text` how many
+/// characters a text may have.
+fn document(dialects: Dialects, locked: bool, text: usize) -> Value {
     let license = LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0"));
     let info = InfoBuilder::new()
         .title("Mynah")
@@ -106,15 +154,18 @@ fn document(dialects: Dialects, locked: bool) -> OpenApi {
         .components(Some(components))
         .security(locked.then_some(security))
         .build();
-    for part in dialects.iter().chain([Dialect::Common]).filter_map(part) {
+    for part in dialects.iter().chain([Dialect::Common]).map(part) {
         document.merge(part);
     }
+    document.merge(Own::openapi());
+    let mut document = json!(document);
+    complete::complete(&mut document, locked, text);
     document
 }
 
 /// What a listener answers, as `GET /path`, for `/`.
 pub fn endpoints(dialects: Dialects) -> Vec<String> {
-    let document = json!(document(dialects, false));
+    let document = document(dialects, false, 0);
     let none = Map::new();
     let paths = document["paths"].as_object().unwrap_or(&none);
     let mut endpoints = Vec::new();
@@ -127,14 +178,12 @@ pub fn endpoints(dialects: Dialects) -> Vec<String> {
             endpoints.push(format!("{method} {path}"));
         }
     }
-    endpoints.extend(["/demo", "/docs", "/openapi.json"].map(|path| format!("GET {path}")));
     endpoints
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::Value;
     use std::collections::HashSet;
 
     /// All references in a value.
@@ -155,7 +204,7 @@ mod tests {
         for dialects in
             Dialect::ALL.map(|one| Dialects::of(&[one])).into_iter().chain([Dialects::ALL])
         {
-            let document = json!(document(dialects, true));
+            let document = document(dialects, true, 1000);
             assert_eq!(document["openapi"], "3.1.0");
             let mut found = Vec::new();
             references(&document, &mut found);

@@ -3,7 +3,8 @@
 use super::events;
 use super::outbox::Outbox;
 use super::protocol::{ContextId, Start, Voice};
-use crate::engine::{SpeakRequest, Summary, TextEvent, TextInput, VoiceSource};
+use crate::audio::PromptWarning;
+use crate::engine::{SpeakRequest, Summary, TextEvent, TextInput, VoiceSource, report_prompt};
 use crate::server::account::Account;
 use crate::server::app::App;
 use crate::server::error::ApiError;
@@ -44,6 +45,9 @@ pub struct Context {
     pub shared: Arc<Shared>,
 }
 
+/// A voice, what is wrong with its recording, and the turn to speak.
+type Prepared = (VoiceSource, Vec<PromptWarning>, Option<OwnedSemaphorePermit>);
+
 /// What is told before the first audio.
 pub struct Opening {
     pub request_id: Arc<str>,
@@ -52,6 +56,8 @@ pub struct Opening {
     pub queued: Duration,
     pub first_packet: Duration,
     pub voice_cached: bool,
+    /// What is wrong with its recording.
+    pub warnings: Vec<PromptWarning>,
 }
 
 impl Context {
@@ -70,7 +76,8 @@ impl Context {
     async fn speak(mut self) -> Result<(), ApiError> {
         let mut account = Account::open(&self.app, self.request_id.clone(), "/v1/realtime/speech");
         let prepared = self.prepare().await;
-        let (voice, _turn) = account.note(prepared)?;
+        let (voice, warnings, _turn) = account.note(prepared)?;
+        account.span.in_scope(|| report_prompt(&warnings));
         let first = self.first_text().await;
         let Some(first) = account.note(first)? else {
             account.done(&Summary::default());
@@ -97,19 +104,20 @@ impl Context {
         };
         let (speech, text) = Speech::begin(&self.app, account, request, encoder, since)?;
         self.shared.begun.store(true, Ordering::Relaxed);
-        self.play(speech, text, first).await
+        self.play(speech, text, first, warnings).await
     }
 
     /// The voice, and the turn to speak. Both are waited for at once, so that contexts take turns
     /// in the order of their starts however long their prompts take.
-    async fn prepare(&mut self) -> Result<(VoiceSource, Option<OwnedSemaphorePermit>), ApiError> {
+    async fn prepare(&mut self) -> Result<Prepared, ApiError> {
         let voice = std::mem::replace(&mut self.start.voice, Voice::Named(String::new()));
         let (app, room) = (self.app.clone(), self.room.clone());
         let voice = async {
             Ok(match voice {
-                Voice::Named(name) => VoiceSource::Named(name),
+                Voice::Named(name) => (VoiceSource::Named(name), Vec::new()),
                 Voice::Prompt { audio, text } => {
-                    VoiceSource::Prompt { audio: prompt::read(app, audio, room).await?, text }
+                    let read = prompt::read(app, audio, text.clone(), room).await?;
+                    (VoiceSource::Prompt { audio: read.clip, text }, read.warnings)
                 }
             })
         };
@@ -121,7 +129,9 @@ impl Context {
             }
         };
         tokio::select! {
-            both = async { tokio::try_join!(turn, voice) } => both.map(|(turn, voice)| (voice, turn)),
+            both = async { tokio::try_join!(turn, voice) } => {
+                both.map(|(turn, (voice, warnings))| (voice, warnings, turn))
+            }
             () = self.app.lifecycle.draining() => Err(ApiError::Draining),
         }
     }
@@ -157,6 +167,7 @@ impl Context {
         mut speech: Speech,
         engine: mpsc::Sender<TextEvent>,
         first: String,
+        warnings: Vec<PromptWarning>,
     ) -> Result<(), ApiError> {
         let mut chars = first.chars().count();
         let mut next = Some(TextEvent::Append(first));
@@ -168,6 +179,7 @@ impl Context {
             queued: Duration::ZERO,
             first_packet: Duration::ZERO,
             voice_cached: false,
+            warnings,
         };
         let mut sounded = false;
         // Seconds of audio.

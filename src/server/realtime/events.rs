@@ -7,6 +7,7 @@ use crate::engine::{Summary, WordTime};
 use crate::server::app::App;
 use crate::server::error::ApiError;
 use crate::server::settings::SAMPLE_RATES;
+use crate::server::warning;
 use axum::extract::ws::Message;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -58,6 +59,7 @@ pub fn audio_start(context: &str, opening: &Opening) -> Message {
         "queued_ms": ms(opening.queued),
         "first_packet_ms": ms(opening.first_packet),
         "voice_cached": opening.voice_cached,
+        "warnings": warning::json(&opening.warnings),
     }))
 }
 

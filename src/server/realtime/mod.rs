@@ -4,6 +4,7 @@
 //! every utterance is a `context` of its own that writes to the socket's `outbox`.
 
 mod actor;
+mod api;
 mod connection;
 mod context;
 mod events;
@@ -24,6 +25,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use std::sync::Arc;
 use tracing::Instrument;
+use utoipa::OpenApi;
 
 /// The subprotocol, and the version of what is said in it.
 const PROTOCOL: &str = "mynah.realtime.v1";
@@ -31,12 +33,45 @@ const PROTOCOL: &str = "mynah.realtime.v1";
 /// Bytes of a frame beside a recording in it.
 const SMALL_FRAME: usize = 64 * 1024;
 
+/// The dialect's part of the description.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    api::Api::openapi()
+}
+
 pub fn router(app: Arc<App>) -> Router<Arc<App>> {
     Router::new()
         .route("/v1/realtime/speech", get(handle))
         .route_layer(from_fn_with_state(app, request::gate))
 }
 
+/// Speaks many texts on one connection. A WebSocket.
+///
+/// The client sends `RealtimeCommand`s as JSON. The server sends `RealtimeEvent`s as JSON, and sound
+/// in binary frames: those of one context after the other, or, with `multiplex`, of all at once, each
+/// frame behind one byte with the length of its context's name, and the name.
+///
+/// A mistake of one context is told to that context. What breaks the protocol closes the socket:
+/// 1003 for a recording that cannot be used, 1007 for what is malformed, 1008 for what is too long,
+/// too often or too slow, 1009 for a frame that is too large, 1011 for the server's fault, 1013
+/// where it is busy or shuts down.
+#[utoipa::path(
+    get,
+    path = "/v1/realtime/speech",
+    tag = "realtime",
+    operation_id = "realtime_speech",
+    params(
+        ("multiplex" = Option<bool>, Query, description = "Whether contexts speak at the same time"),
+        (
+            "Sec-WebSocket-Protocol" = Option<String>, Header,
+            description = "`mynah.realtime.v1`; a key as `mynah.api_key.KEY` beside it",
+        ),
+    ),
+    responses(
+        (status = 101, description = "The connection is a WebSocket now"),
+        (status = 400, description = "The request asks for no WebSocket, or a parameter is malformed"),
+        (status = 503, description = "All connections are taken, or the server loads or shuts down"),
+    )
+)]
 async fn handle(
     State(app): State<Arc<App>>,
     Extension(id): Extension<RequestId>,

@@ -170,7 +170,7 @@ fn start(json: Map<String, Value>, limits: Limits) -> Result<Start, ApiError> {
         seed: fields.seed,
         speed,
         timestamps: fields.timestamps.unwrap_or(false),
-        normalize: reading::switch(&fields.normalize)?,
+        normalize: reading::asked(Some(&fields.normalize))?,
         multiplex: fields.multiplex,
     })
 }

@@ -1,22 +1,26 @@
 //! The dialect of the IndexTTS task API: a client asks for a file in a folder, and comes back for
 //! it later.
 
+mod api;
 mod request;
 
 use super::app::App;
 use super::client::Peer;
 use super::error::ApiError;
+use super::openapi::Refusals;
+use super::param::Param;
 use super::request::gate;
 use crate::jobs::{JobError, JobRecord, JobState, now};
-use axum::extract::{DefaultBodyLimit, Extension, Path, Request, State};
+use axum::extract::{DefaultBodyLimit, Extension, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use request::Asked;
+use request::Wanted;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use utoipa::OpenApi;
 
 /// What marks jobs as this dialect's.
 const KIND: &str = "tasks";
@@ -27,17 +31,33 @@ const MOST_IDS: usize = 100;
 /// Tasks that this process was given.
 static TASKS: AtomicU64 = AtomicU64::new(0);
 
+/// The dialect's part of the description.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    api::Api::openapi()
+}
+
 pub fn router(app: Arc<App>) -> Router<Arc<App>> {
     let create = post(create).layer(from_fn_with_state(app, gate));
     Router::new()
         .route("/api/tts/prompts", get(prompts))
         .route("/api/tts/tasks", create)
-        .route("/api/tts/tasks/{id}", get(status))
+        .route("/api/tts/tasks/{task_id}", get(status))
         .route("/api/tts/health", get(health))
         // Bodies have bounds of their own.
         .layer(DefaultBodyLimit::disable())
 }
 
+/// Whether the engine made progress or is idle.
+#[utoipa::path(
+    get,
+    path = "/api/tts/health",
+    tag = "tasks",
+    operation_id = "tasks_health",
+    responses(
+        (status = 200, description = "It did", body = api::TasksHealth),
+        (status = 503, description = "It did not", body = api::TasksHealth),
+    )
+)]
 async fn health(State(app): State<Arc<App>>) -> (StatusCode, Json<Value>) {
     if app.healthy() {
         (StatusCode::OK, Json(json!({ "status": "ok" })))
@@ -47,22 +67,42 @@ async fn health(State(app): State<Arc<App>>) -> (StatusCode, Json<Value>) {
 }
 
 /// The registered voices, as this interface knows recordings: by the names of their files.
+#[utoipa::path(
+    get,
+    path = "/api/tts/prompts",
+    tag = "tasks",
+    operation_id = "tasks_prompts",
+    responses((status = 200, description = "All of them", body = api::TasksPrompts))
+)]
 async fn prompts(State(app): State<Arc<App>>) -> Json<Value> {
     let files = app.engine.status().voices.into_iter().map(|name| format!("{name}.wav"));
     Json(json!({ "prompts": files.collect::<Vec<_>>() }))
 }
 
+/// Makes a task, which writes a file into a folder of the server.
+#[utoipa::path(
+    post,
+    path = "/api/tts/tasks",
+    tag = "tasks",
+    operation_id = "tasks_create",
+    request_body = api::TasksRequest,
+    responses(
+        (status = 200, description = "The task", body = api::TasksCreated),
+        (status = 404, description = "This server takes no jobs"),
+        Refusals,
+    )
+)]
 async fn create(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Peer>,
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
     app.charge(peer, request.headers())?;
-    let asked = Asked::read(&app, request).await?;
+    let wanted = Wanted::read(&app, request).await?;
     for _ in 0..MOST_IDS {
         let number = TASKS.fetch_add(1, Ordering::Relaxed);
         let id = format!("task_{}_{number}", now() as u64);
-        let spec = asked.spec(&app, &id)?;
+        let spec = wanted.spec(&app, &id)?;
         match app.jobs.submit(spec, Some(id)).await {
             Ok(id) => return Ok(Json(json!({ "task_id": id, "status": "pending" }))),
             Err(JobError::Duplicate(_)) => {}
@@ -72,10 +112,20 @@ async fn create(
     Err(ApiError::Processing("no id is free for a task".into()))
 }
 
-async fn status(
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-) -> Result<Json<Value>, ApiError> {
+/// How a task stands.
+#[utoipa::path(
+    get,
+    path = "/api/tts/tasks/{task_id}",
+    tag = "tasks",
+    operation_id = "tasks_status",
+    params(("task_id" = String, Path, description = "Of the answer to its request")),
+    responses(
+        (status = 200, description = "The task", body = api::TasksTask),
+        (status = 400, description = "The path is malformed"),
+        (status = 404, description = "There is no such task"),
+    )
+)]
+async fn status(State(app): State<Arc<App>>, Param(id): Param) -> Result<Json<Value>, ApiError> {
     let unknown = || {
         let shown: String = id.escape_debug().take(100).collect();
         ApiError::NotFound(format!("Task with ID '{shown}' not found"))

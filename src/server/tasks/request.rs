@@ -5,58 +5,47 @@ use crate::engine::DEFAULT_VOICE;
 use crate::jobs::{JobSpec, JobVoice};
 use crate::server::app::App;
 use crate::server::error::ApiError;
-use crate::server::upload;
+use crate::server::json::Fields;
 use axum::extract::Request;
-use serde::Deserialize;
 use serde_json::json;
-
-/// Bytes of a body beside its text.
-const OVERHEAD: usize = 64 * 1024;
-/// Bytes that one character may take: an escaped pair of surrogates.
-const ESCAPED: usize = 12;
 
 /// Modes of the original, which infer one sentence after the other or several at a time. Here
 /// they are the same.
 const MODES: [&str; 2] = ["普通推理", "批次推理"];
 
-/// A new task as it is sent.
-#[derive(Debug, Deserialize)]
-pub struct Asked {
-    text: Option<String>,
+/// A new task that is understood.
+pub struct Wanted {
+    text: String,
     /// The folder of the file to be written.
-    output_path: Option<String>,
-    infer_mode: Option<String>,
+    output_path: String,
     /// One of the listed prompts.
     prompt_path: Option<String>,
 }
 
-impl Asked {
+impl Wanted {
     /// # Errors
     /// [`ApiError::InvalidParameter`] for what is missing, malformed or unknown,
     /// [`ApiError::TextTooLong`], and what breaks a body.
     pub async fn read(app: &App, request: Request) -> Result<Self, ApiError> {
-        let (parts, body) = request.into_parts();
+        let fields = Fields::read(app, request, ApiError::InvalidParameter).await?;
+        let required = |name| {
+            let missing = || ApiError::InvalidParameter(format!("`{name}` is missing"));
+            fields.words(name)?.map(str::to_string).ok_or_else(missing)
+        };
+        let text = required("text")?;
         let limit = app.settings.max_text_length;
-        let bytes = limit.saturating_mul(ESCAPED).saturating_add(OVERHEAD);
-        let bounds = upload::Bounds { bytes, idle: app.settings.request_idle };
-        let body = upload::bounded(body, &parts.headers, bounds, app.uploads.room())?;
-        let bytes = axum::body::to_bytes(body, bytes).await.map_err(|e| upload::reason(&e))?;
-        let mut json = serde_json::Deserializer::from_slice(&bytes);
-        let asked: Self = serde_path_to_error::deserialize(&mut json).map_err(|e| {
-            ApiError::InvalidParameter(format!("the body is not as it must be: {e}"))
-        })?;
-        let text = required("text", &asked.text)?;
         if text.chars().count() > limit {
             return Err(ApiError::TextTooLong { limit });
         }
-        required("output_path", &asked.output_path)?;
-        if let Some(mode) = asked.infer_mode.as_deref()
+        let output_path = required("output_path")?;
+        if let Some(mode) = fields.text("infer_mode")?
             && !MODES.contains(&mode)
         {
             let words = format!("`infer_mode` must be `{}` or `{}`", MODES[0], MODES[1]);
             return Err(ApiError::InvalidParameter(words));
         }
-        Ok(asked)
+        let prompt_path = fields.text("prompt_path")?.map(str::to_string);
+        Ok(Self { text, output_path, prompt_path })
     }
 
     /// The job of this task.
@@ -65,7 +54,7 @@ impl Asked {
     /// [`ApiError::InvalidParameter`] for a prompt that is not listed, and for a folder that is
     /// not below `storage.output_dir`.
     pub fn spec(&self, app: &App, id: &str) -> Result<JobSpec, ApiError> {
-        let asked = required("output_path", &self.output_path)?;
+        let asked = &self.output_path;
         let refused = |reason: &dyn std::fmt::Display| {
             ApiError::InvalidParameter(format!(
                 "`output_path`: {reason}; it must be a folder in or below the server's \
@@ -78,7 +67,7 @@ impl Asked {
         }
         Ok(JobSpec {
             kind: KIND.into(),
-            text: required("text", &self.text)?.into(),
+            text: self.text.clone(),
             voice: JobVoice::Named(self.voice(app)?),
             output: Some(folder.join(format!("{id}.wav"))),
             extra: json!({ "output_path": asked }),
@@ -99,9 +88,4 @@ impl Asked {
             None => voices.into_iter().next().ok_or_else(|| missing("no prompt is registered")),
         }
     }
-}
-
-fn required<'a>(name: &str, value: &'a Option<String>) -> Result<&'a str, ApiError> {
-    let value = value.as_deref().filter(|text| !text.trim().is_empty());
-    value.ok_or_else(|| ApiError::InvalidParameter(format!("`{name}` is missing")))
 }

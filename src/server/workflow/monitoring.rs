@@ -22,8 +22,18 @@ const MOST: usize = 1000;
 /// Name under which this server's workers work.
 const WORKER: &str = "mynah@localhost";
 
-/// `gpu-lock/health`. The one lock is the engine, which is held while a session generates; many
+/// The one lock is the engine, which is held while a session generates; many
 /// sessions share it, so that it never expires.
+#[utoipa::path(
+    get,
+    path = "/api/v1/monitoring/gpu-lock/health",
+    tag = "workflow",
+    operation_id = "workflow_gpu_lock",
+    responses(
+        (status = 200, description = "The lock", body = super::api::WorkflowLocks),
+        (status = 404, description = "This server takes no jobs"),
+    )
+)]
 pub async fn gpu_lock(State(app): State<Arc<App>>) -> Result<Json<Value>, ApiError> {
     let statistics = app.jobs.statistics().await?;
     let running = running(&app).await?;
@@ -63,8 +73,18 @@ fn success_rate(statistics: &Statistics) -> Option<f64> {
     (ended > 0).then(|| statistics.completed as f64 / ended as f64)
 }
 
-/// `heartbeat/all`: the jobs that have not ended, of which `active_tasks` run. A job's heartbeat
+/// The jobs that have not ended, of which `active_tasks` run. A job's heartbeat
 /// is its last progress.
+#[utoipa::path(
+    get,
+    path = "/api/v1/monitoring/heartbeat/all",
+    tag = "workflow",
+    operation_id = "workflow_heartbeats",
+    responses(
+        (status = 200, description = "The jobs", body = super::api::WorkflowHeartbeats),
+        (status = 404, description = "This server takes no jobs"),
+    )
+)]
 pub async fn heartbeats(State(app): State<Arc<App>>) -> Result<Json<Value>, ApiError> {
     let statistics = app.jobs.statistics().await?;
     let running = running(&app).await?;
@@ -87,7 +107,17 @@ fn heartbeat(job: &JobRecord) -> Value {
     })
 }
 
-/// `statistics`, of the jobs that the store remembers.
+/// Figures of the jobs that the store remembers.
+#[utoipa::path(
+    get,
+    path = "/api/v1/monitoring/statistics",
+    tag = "workflow",
+    operation_id = "workflow_statistics",
+    responses(
+        (status = 200, description = "The figures", body = super::api::WorkflowStatistics),
+        (status = 404, description = "This server takes no jobs"),
+    )
+)]
 pub async fn statistics(State(app): State<Arc<App>>) -> Result<Json<Value>, ApiError> {
     let statistics = app.jobs.statistics().await?;
     let Statistics { pending, processing, completed, failed, cancelled, .. } = statistics;

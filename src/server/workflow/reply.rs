@@ -6,9 +6,6 @@ use crate::jobs::{JobRecord, JobState};
 use crate::server::app::App;
 use serde_json::{Value, json};
 
-/// The version of the model that is loaded, as its makers count.
-const MODEL_VERSION: &str = "2.0";
-
 /// What begins a workflow's id, and a task's; the rest is the same.
 pub const WORKFLOW: &str = "workflow_";
 const TASK: &str = "task_";
@@ -48,6 +45,7 @@ pub fn extra(speech: &Speech) -> Value {
 pub fn done(app: &App, record: &JobRecord) -> Value {
     let id = record.id.as_str();
     let extra = &record.spec.extra;
+    let model = app.engine.status();
     json!({
         "status": "success",
         "workflow_id": id,
@@ -58,8 +56,8 @@ pub fn done(app: &App, record: &JobRecord) -> Value {
         "text_length": record.spec.text.chars().count(),
         "processing_time": record.process_seconds.map(hundredths),
         "model_info": {
-            "model_type": app.engine.status().model_name,
-            "model_version": MODEL_VERSION,
+            "model_type": model.model_name,
+            "model_version": model.model_version,
             "device": device(app),
         },
         "parameters": extra["parameters"],
@@ -127,7 +125,7 @@ pub fn model_info(app: &App) -> Value {
         "status": "success",
         "model_info": {
             "model_type": status.model_name,
-            "model_version": MODEL_VERSION,
+            "model_version": status.model_version,
             "device": device(app),
             "model_path": folder.map(|folder| folder.display().to_string()),
             "status": if status.ready { "ready" } else { "loading" },

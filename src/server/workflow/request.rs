@@ -81,25 +81,24 @@ fn task(config: &Fields) -> Result<&'static str, ApiError> {
 
 impl Speech {
     fn parse(fields: &Fields, max_text_length: usize) -> Result<Self, ApiError> {
-        let filled = |name| fields.text(name).map(|text| text.filter(|t| !t.trim().is_empty()));
-        let text = filled("text")?.ok_or_else(|| empty("输入文本不能为空"))?;
+        let text = fields.words("text")?.ok_or_else(|| empty("输入文本不能为空"))?;
         if text.chars().count() > max_text_length {
             return Err(ApiError::TextTooLong { limit: max_text_length });
         }
-        let output_path = filled("output_path")?.ok_or_else(|| empty("输出路径不能为空"))?;
+        let output_path = fields.words("output_path")?.ok_or_else(|| empty("输出路径不能为空"))?;
         // The names that the service's own code looks at first.
         let mut reference_audio = None;
         for name in ["spk_audio_prompt", "reference_audio", "speaker_audio"] {
-            reference_audio = reference_audio.or(filled(name)?);
+            reference_audio = reference_audio.or(fields.words(name)?);
         }
         let emotion_alpha = fields.number("emotion_alpha", 0.0..=1.0)?.unwrap_or(USUAL_ALPHA);
         let emotion_vector = fields.numbers("emotion_vector", emotion::DIMENSIONS, 0.0..=1.0)?;
         let emotional = emotion_vector.as_deref().is_some_and(|vector| !emotion::is_calm(vector));
         let wishes = [
-            ("emotion_reference", filled("emotion_reference")?.is_some()),
-            ("emo_audio_prompt", filled("emo_audio_prompt")?.is_some()),
+            ("emotion_reference", fields.words("emotion_reference")?.is_some()),
+            ("emo_audio_prompt", fields.words("emo_audio_prompt")?.is_some()),
             ("emotion_vector", emotional),
-            ("emotion_text", filled("emotion_text")?.is_some()),
+            ("emotion_text", fields.words("emotion_text")?.is_some()),
         ];
         let speech = Self {
             text: text.into(),
@@ -139,7 +138,8 @@ mod tests {
     use serde_json::json;
 
     fn parse(value: Value) -> Result<Workflow, ApiError> {
-        let fields = value.as_object().cloned().unwrap_or_default().into_iter().collect();
+        let body = value.to_string();
+        let fields = Fields::parse(body.as_bytes(), ApiError::InvalidParameter)?;
         Workflow::parse(&fields, 1000)
     }
 

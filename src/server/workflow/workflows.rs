@@ -8,8 +8,11 @@ use crate::server::app::App;
 use crate::server::client::Peer;
 use crate::server::error::{ApiError, Details};
 use crate::server::json::Fields;
+use crate::server::openapi::Refusals;
 use crate::server::outcome;
-use axum::extract::{Path, Request, State};
+use crate::server::param::Param;
+use crate::server::warning;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -17,7 +20,31 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// `POST /v1/workflows`. An error names the workflow that it is about.
+/// Runs a workflow and answers what it yields. An error names the workflow that it is about.
+#[utoipa::path(
+    post,
+    path = "/v1/workflows",
+    tag = "workflow",
+    operation_id = "workflow_run",
+    request_body = super::api::WorkflowRequest,
+    responses(
+        (
+            status = 200,
+            description = "What the task yields",
+            body = super::api::WorkflowResult,
+            headers(("X-Ignored-Parameters" = String, description = "What was not heeded")),
+        ),
+        (
+            status = 202,
+            description = "It goes on: ask `/v1/workflows/status/{workflow_id}`",
+            body = super::api::WorkflowRunning,
+            headers(("X-Ignored-Parameters" = String, description = "What was not heeded")),
+        ),
+        (status = 404, description = "This server takes no jobs, or the workflow was cancelled"),
+        Refusals,
+        (status = 501, description = "The loaded model has no control of emotion"),
+    )
+)]
 pub async fn run(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Peer>,
@@ -36,7 +63,7 @@ pub async fn run(
 
 async fn answer(app: &App, peer: Peer, request: Request, id: &str) -> Result<Response, ApiError> {
     let headers = request.headers().clone();
-    let fields = Fields::read(app, request).await?;
+    let fields = Fields::read(app, request, ApiError::InvalidParameter).await?;
     let speech = match Workflow::parse(&fields, app.settings.max_text_length)? {
         Workflow::Health => return Ok(Json(reply::health(app)).into_response()),
         Workflow::ModelInfo => return Ok(Json(reply::model_info(app)).into_response()),
@@ -53,6 +80,7 @@ async fn answer(app: &App, peer: Peer, request: Request, id: &str) -> Result<Res
         }
         JobState::Failed | JobState::Cancelled => return Err(outcome::failure(&record)),
     };
+    warning::note_lines(&mut response, &record.warnings);
     if let Some(value) = outcome::ignored(&speech.ignored()) {
         response.headers_mut().insert(outcome::IGNORED, value);
     }
@@ -107,8 +135,20 @@ fn refused(field: &str, setting: &str, error: &ConfineError) -> ApiError {
     ))
 }
 
-/// `GET /v1/workflows/status/{id}`.
-pub async fn status(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
+/// How a workflow stands.
+#[utoipa::path(
+    get,
+    path = "/v1/workflows/status/{workflow_id}",
+    tag = "workflow",
+    operation_id = "workflow_status",
+    params(("workflow_id" = String, Path, description = "Of the answer to its request")),
+    responses(
+        (status = 200, description = "The workflow", body = super::api::WorkflowStatus),
+        (status = 400, description = "The path is malformed"),
+        (status = 404, description = "There is no such workflow"),
+    )
+)]
+pub async fn status(State(app): State<Arc<App>>, Param(id): Param) -> Response {
     let words = "there is no workflow of this id";
     match outcome::find(&app, KIND, &id, words).await {
         Ok(record) => Json(reply::workflow(&app, &record)).into_response(),

@@ -222,6 +222,14 @@ class AsyncLightTTSClient:
         response = await self._retrying(lambda: self._get("/query_tts_model"))
         return [str(name) for name in response.json().get("tts_models", [])]
 
+    async def voices(self) -> List[str]:
+        """The names that `voice` may have.
+
+        Raises NotFoundError where the server has no `/v1/audio/voices`, as LightTTS's own.
+        """
+        response = await self._retrying(lambda: self._get("/v1/audio/voices"))
+        return [str(name) for name in response.json().get("voices", [])]
+
     async def ready(self) -> bool:
         """Whether the model is loaded and the server takes requests."""
         try:

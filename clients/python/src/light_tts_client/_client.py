@@ -223,6 +223,14 @@ class LightTTSClient:
         response = self._retrying(lambda: self._get("/query_tts_model"))
         return [str(name) for name in response.json().get("tts_models", [])]
 
+    def voices(self) -> List[str]:
+        """The names that `voice` may have.
+
+        Raises NotFoundError where the server has no `/v1/audio/voices`, as LightTTS's own.
+        """
+        response = self._retrying(lambda: self._get("/v1/audio/voices"))
+        return [str(name) for name in response.json().get("voices", [])]
+
     def ready(self) -> bool:
         """Whether the model is loaded and the server takes requests."""
         try:

@@ -158,6 +158,8 @@ def from_response(status: int, headers: Mapping[str, str], body: bytes) -> APIEr
     except ValueError:
         answer = {}
     answer = answer if isinstance(answer, dict) else {}
+    if isinstance(answer.get("error"), dict):
+        answer = _of_openai(answer["error"])
     code = str(answer.get("error_code") or "")
     kind = _BY_CODE.get(code) or _BY_STATUS.get(status)
     if kind is None:
@@ -170,6 +172,14 @@ def from_response(status: int, headers: Mapping[str, str], body: bytes) -> APIEr
         retry_after=retry_after(headers),
         request_id=headers.get("x-request-id"),
     )
+
+
+def _of_openai(error: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An error of an endpoint that speaks as OpenAI's, such as `/v1/audio/voices`."""
+    return {
+        "message": error.get("message"),
+        "error_code": str(error.get("code") or "").upper(),
+    }
 
 
 def from_frame(answer: Mapping[str, Any], close_code: Optional[int] = None) -> APIError:

@@ -7,14 +7,13 @@
 use super::connection::{End, read_error};
 use super::events;
 use super::protocol::{Init, Limits, Protocol, Said, Voice};
-use crate::audio::Clip;
-use crate::engine::{SpeakRequest, Summary, TextEvent, TextInput, VoiceSource};
+use crate::engine::{SpeakRequest, Summary, TextEvent, TextInput, VoiceSource, report_prompt};
 use crate::server::account::Account;
 use crate::server::app::App;
 use crate::server::error::ApiError;
 use crate::server::format::{Encoder, Format};
 use crate::server::light::{check_model, check_voice};
-use crate::server::prompt;
+use crate::server::prompt::{self, PromptAudio};
 use crate::server::speech::{Packet, Speech};
 use crate::server::upload::Room;
 use crate::telemetry::metrics;
@@ -35,13 +34,13 @@ const PER_PACKET: usize = 3;
 /// client that waits before it sends text learns what is wrong with its recording.
 const PROMPT_PAUSE: Duration = Duration::from_secs(5);
 
-type ClipResult = Result<Arc<Clip>, ApiError>;
+type PromptResult = Result<PromptAudio, ApiError>;
 
 /// A prompt that is being decoded.
 struct Decoding {
     /// How much of the prompt it is.
     bytes: usize,
-    work: BoxFuture<'static, ClipResult>,
+    work: BoxFuture<'static, PromptResult>,
 }
 
 pub struct Actor {
@@ -53,7 +52,7 @@ pub struct Actor {
     room: Room,
     decoding: Option<Decoding>,
     /// The prompt as far as it came, decoded.
-    clip: Option<Arc<Clip>>,
+    audio: Option<PromptAudio>,
     speech: Option<Speech>,
     /// Where text goes. None before the speech begins, and when no more is wanted.
     text: Option<mpsc::Sender<TextEvent>>,
@@ -77,7 +76,7 @@ enum Event<'a> {
     Packet(mpsc::PermitIterator<'a, Message>, Option<Result<Packet, ApiError>>),
     /// The engine took text, or wants no more.
     Passed,
-    Decoded(ClipResult),
+    Decoded(PromptResult),
     PromptPause,
     Idle,
     Draining,
@@ -97,7 +96,7 @@ impl Actor {
             init: None,
             account: Some(account),
             decoding: None,
-            clip: None,
+            audio: None,
             speech: None,
             text: None,
             pending: String::new(),
@@ -149,7 +148,7 @@ impl Actor {
         let idle = self.stirred + settings.idle_timeout;
         let pause = self.stirred + PROMPT_PAUSE.min(settings.idle_timeout / 2);
         let unchecked =
-            !self.protocol.prompt().is_empty() && self.decoding.is_none() && self.clip.is_none();
+            !self.protocol.prompt().is_empty() && self.decoding.is_none() && self.audio.is_none();
         let (pending, finished) = (&mut self.pending, self.finished);
         let text = &mut self.text;
         let has_news = text.is_some() && (!pending.is_empty() || finished);
@@ -178,7 +177,7 @@ impl Actor {
                 self.stirred = Instant::now();
                 self.protocol.binary(&piece)?;
                 self.room.grow(piece.len())?;
-                self.clip = None;
+                self.audio = None;
                 Ok(())
             }
             Some(Ok(Message::Text(frame))) => {
@@ -230,8 +229,10 @@ impl Actor {
         let (Some(init), Some(since)) = (&self.init, self.opened) else { return Ok(()) };
         let voice = match &init.voice {
             Voice::Named(name) => VoiceSource::Named(name.clone()),
-            Voice::Prompt(text) => match &self.clip {
-                Some(clip) => VoiceSource::Prompt { audio: clip.clone(), text: text.clone() },
+            Voice::Prompt(text) => match &self.audio {
+                Some(audio) => {
+                    VoiceSource::Prompt { audio: audio.clip.clone(), text: text.clone() }
+                }
                 None => {
                     if self.decoding.is_none() {
                         let prompt = self.protocol.take_prompt();
@@ -263,16 +264,22 @@ impl Actor {
     }
 
     fn decode(&mut self, prompt: Vec<u8>) {
-        let work = prompt::read(self.app.clone(), prompt, self.room.clone());
+        let text = match self.init.as_ref().map(|init| &init.voice) {
+            Some(Voice::Prompt(text)) => text.clone(),
+            Some(Voice::Named(_)) | None => String::new(),
+        };
+        let work = prompt::read(self.app.clone(), prompt, text, self.room.clone());
         let bytes = self.protocol.prompt_bytes();
         self.decoding = Some(Decoding { bytes, work: Box::pin(work) });
     }
 
-    fn decoded(&mut self, result: ClipResult) -> Result<(), End> {
+    fn decoded(&mut self, result: PromptResult) -> Result<(), End> {
         let Some(Decoding { bytes, .. }) = self.decoding.take() else { return Ok(()) };
         // More of the prompt came meanwhile: what was decoded was not all of it.
         if bytes == self.protocol.prompt_bytes() {
-            self.clip = Some(result?);
+            let audio = result?;
+            report_prompt(&audio.warnings);
+            self.audio = Some(audio);
         }
         self.open()
     }
@@ -311,6 +318,7 @@ impl Actor {
                         self.queued,
                         first.unwrap_or_default(),
                         self.voice_cached,
+                        self.audio.as_ref().map_or(&[], |audio| &audio.warnings),
                     )));
                 }
             }
@@ -384,7 +392,7 @@ async fn pass(text: &mut Option<mpsc::Sender<TextEvent>>, pending: &mut String) 
     *text = None;
 }
 
-async fn decoded(decoding: &mut Option<Decoding>) -> ClipResult {
+async fn decoded(decoding: &mut Option<Decoding>) -> PromptResult {
     match decoding {
         Some(decoding) => (&mut decoding.work).await,
         None => std::future::pending().await,

@@ -1,6 +1,8 @@
 //! JSON frames that tell of the progress, for clients that asked with `events: true`.
 
+use crate::audio::PromptWarning;
 use crate::engine::Summary;
+use crate::server::warning;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ pub fn audio_start(
     queued: Duration,
     first_packet: Duration,
     voice_cached: bool,
+    warnings: &[PromptWarning],
 ) -> Value {
     json!({
         "event": "audio_start",
@@ -27,6 +30,7 @@ pub fn audio_start(
         "queued_ms": ms(queued),
         "first_packet_ms": ms(first_packet),
         "voice_cached": voice_cached,
+        "warnings": warning::json(warnings),
     })
 }
 

@@ -11,7 +11,6 @@ use crate::server::account::Account;
 use crate::server::app::App;
 use crate::server::client::Peer;
 use crate::server::error::ApiError;
-use crate::server::openapi::Refusals;
 use crate::server::request::RequestId;
 use axum::Extension;
 use axum::extract::State;
@@ -30,13 +29,19 @@ const SMALL_FRAME: usize = 64 * 1024;
 /// The client sends a `LightInit` as JSON, then, unless it names a voice, the recording in binary
 /// frames, then any number of `LightText`. The server sends sound in binary frames as it is made
 /// (raw 16-bit samples unless another format was asked for) and closes with 1000 after the last. An
-/// error is a `Problem` as JSON, then a close.
+/// error is a `Problem` as JSON, then a close: 1003 for a recording that cannot be used, 1007 for what
+/// is malformed or out of order, 1008 for what is too long, too often or too slow, 1009 for a frame
+/// that is too large, 1011 for the server's fault, 1013 where it is busy or shuts down.
 #[utoipa::path(
     get,
     path = "/inference_zero_shot_bistream",
     tag = "light",
     operation_id = "light_bistream",
-    responses((status = 101, description = "The connection is a WebSocket now"), Refusals)
+    responses(
+        (status = 101, description = "The connection is a WebSocket now"),
+        (status = 400, description = "The request asks for no WebSocket"),
+        (status = 503, description = "All connections are taken, or the server loads or shuts down"),
+    )
 )]
 pub async fn handle(
     State(app): State<Arc<App>>,

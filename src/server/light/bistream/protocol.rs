@@ -151,7 +151,7 @@ impl Protocol {
             sample_rate: number("sample_rate")?.map(check_rate).transpose()?,
             container: container.unwrap_or(Container::Pcm),
             seed: number("seed")?.map(fields::seed).transpose()?,
-            normalize: reading::asked(&json)?,
+            normalize: reading::asked(json.get("normalize"))?,
             events: flag(&json, "events")?,
             voice,
         };

@@ -16,6 +16,9 @@ function el(name, attributes, ...children) {
   return element;
 }
 
+/** Prose, in which what stands between backticks is code. */
+const prose = (text) => el("span", {}, ...(text ?? "").split("`").map((part, index) => index % 2 ? el("code", {}, part) : part));
+
 /** What a reference within the description stands for. */
 function resolve(value) {
   for (let hops = 0; value?.$ref && hops < 20; hops++) {
@@ -25,12 +28,25 @@ function resolve(value) {
   return value ?? {};
 }
 
-/** A schema without the wrapping that says it may be null. */
+/** Schemas that all hold, as one. */
+function joined(schemas) {
+  const parts = schemas.map(bare);
+  return {
+    type: "object",
+    properties: Object.assign({}, ...parts.map((part) => part.properties)),
+    required: parts.flatMap((part) => part.required ?? []),
+  };
+}
+
+/** A schema in one piece, without the wrapping that says it may be null. */
 function bare(schema) {
   schema = resolve(schema);
+  if (schema.allOf) return { ...schema, ...joined(schema.allOf) };
   const kinds = schema.oneOf ?? schema.anyOf;
   const others = kinds?.filter((kind) => kind.type !== "null");
-  return others?.length === 1 ? { ...bare(others[0]), ...(schema.description && { description: schema.description }) } : schema;
+  if (others?.length !== 1) return schema;
+  const own = Object.entries(schema).filter(([key]) => ["description", "default", "example"].includes(key));
+  return { ...bare(others[0]), ...Object.fromEntries(own) };
 }
 
 const types = (schema) => [bare(schema).type ?? []].flat().filter((type) => type !== "null");
@@ -68,12 +84,36 @@ function sample(schema, depth = 0) {
   return { array: [], object: {}, integer: schema.minimum ?? 0, number: schema.minimum ?? 0, boolean: false, string: "" }[type] ?? null;
 }
 
-/** A table of an object's properties. */
+/** The schemas with names that a schema is, or may be, or holds. */
+function named(schema) {
+  if (schema?.$ref) return [schema.$ref.split("/").pop()];
+  return [...(schema?.oneOf ?? []), ...(schema?.anyOf ?? []), ...(schema?.items ? [schema.items] : [])].flatMap(named);
+}
+
+const link = (name) => el("a", { href: `#schema-${name}` }, name);
+
+/** Where the schemas of a property are found. */
+const reference = (schema) => el("span", {}, ...named(schema).flatMap((name) => [" ", link(name)]));
+
+/** What a body is. */
+const kind = (schema) => schema?.$ref ? link(schema.$ref.split("/").pop()) : words(schema);
+
+/** A table of an object's properties; several where it is one of several objects. */
 function properties(schema) {
   schema = bare(schema);
+  const kinds = (schema.oneOf ?? schema.anyOf ?? []).filter((kind) => bare(kind).properties);
+  if (kinds.length) {
+    return el("div", {}, ...kinds.map((kind) => {
+      const { description, properties: inner } = bare(kind);
+      const tag = Object.values(inner).map((property) => property.enum).find((values) => values?.length === 1);
+      const name = kind.$ref?.split("/").pop() ?? tag?.[0] ?? "or";
+      return el("div", {}, el("h3", {}, name), el("p", {}, prose(description)), properties(kind));
+    }));
+  }
   const rows = Object.entries(schema.properties ?? {}).map(([name, property]) => el("tr", {},
     el("td", { className: schema.required?.includes(name) ? "needed" : "" }, name),
-    el("td", {}, el("div", { className: "type" }, words(property)), bare(property).description ?? property.description ?? "")));
+    el("td", {}, el("div", { className: "type" }, words(property), reference(property)),
+      prose(property.description ?? bare(property).description))));
   if (rows.length) return el("table", {}, ...rows);
   return el("p", { className: "type" }, words(schema));
 }
@@ -170,24 +210,26 @@ function operationOf(method, path, operation) {
   const inside = el("div", {});
   const details = el("details", { className: "operation", id: operation.operationId },
     el("summary", {}, el("span", { className: "method" }, socket ? "WebSocket" : method.toUpperCase()),
-      el("span", { className: "path" }, path), el("span", { className: "what" }, operation.summary ?? "")), inside);
+      el("span", { className: "path" }, path), el("span", { className: "what" }, prose(operation.summary))), inside);
   details.ontoggle = () => {
     if (!details.open || inside.childNodes.length) return;
-    for (const text of (operation.description ?? "").split("\n\n").filter(Boolean)) inside.append(el("p", {}, text));
+    for (const text of (operation.description ?? "").split("\n\n").filter(Boolean)) inside.append(el("p", {}, prose(text)));
     const parameters = (operation.parameters ?? []).map(resolve);
     if (parameters.length) {
       inside.append(el("h3", {}, "Parameters"), el("table", {}, ...parameters.map((parameter) => el("tr", {},
         el("td", { className: parameter.required ? "needed" : "" }, parameter.name),
-        el("td", {}, el("div", { className: "type" }, `${parameter.in}, ${words(parameter.schema)}`), parameter.description ?? "")))));
+        el("td", {}, el("div", { className: "type" }, `${parameter.in}, ${words(parameter.schema)}`), prose(parameter.description))))));
     }
     for (const [type, content] of Object.entries(resolve(operation.requestBody).content ?? {})) {
       inside.append(el("h3", {}, `Request, ${type}`), properties(content.schema));
     }
     inside.append(el("h3", {}, "Answers"), el("table", {}, ...Object.entries(operation.responses ?? {}).map(([status, response]) => {
       const contents = Object.entries(resolve(response).content ?? {});
-      const kinds = contents.map(([type, content]) => `${type}: ${content.schema?.$ref?.split("/").pop() ?? words(content.schema)}`);
-      return el("tr", {}, el("td", {}, status), el("td", {}, resolve(response).description ?? "",
-        el("div", { className: "type" }, kinds.join("; "))));
+      const headers = Object.entries(resolve(response).headers ?? {});
+      return el("tr", {}, el("td", {}, status), el("td", {}, prose(resolve(response).description),
+        ...contents.map(([media, content]) => el("div", { className: "type" }, `${media}: `, kind(content.schema))),
+        ...headers.map(([name, header]) => el("div", { className: "type" }, `${name}: ${words(header.schema)}`,
+          header.description ? el("span", {}, " (", prose(header.description), ")") : ""))));
     })));
     if (!socket) inside.append(attempt(method, path, operation));
   };
@@ -213,8 +255,19 @@ function render() {
   const schemas = Object.entries(spec.components?.schemas ?? {});
   main.append(el("section", {}, el("h2", {}, "schemas"), ...schemas.map(([name, schema]) => el("details", { className: "operation", id: `schema-${name}` },
     el("summary", {}, el("span", { className: "path" }, name)),
-    el("div", {}, el("p", {}, schema.description ?? ""), properties(schema))))));
+    el("div", {}, el("p", {}, prose(schema.description)), properties(schema))))));
 }
+
+/** Opens what the address names. */
+function reveal() {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (!(target instanceof HTMLDetailsElement)) return;
+  target.hidden = false;
+  target.open = true;
+  target.scrollIntoView();
+}
+
+window.onhashchange = reveal;
 
 at("filter").oninput = () => {
   const wanted = at("filter").value.toLowerCase();
@@ -225,5 +278,5 @@ at("filter").oninput = () => {
 
 fetch("/openapi.json")
   .then((response) => response.json())
-  .then((document) => { spec = document; render(); })
+  .then((document) => { spec = document; render(); reveal(); })
   .catch((error) => { at("main").textContent = `The description cannot be read: ${error.message}`; });
