@@ -33,7 +33,7 @@ pub fn code(look: &Look, _: &Context) -> Option<Reading> {
     if let Some(lines) = lines_of_screen(look, digits) {
         return Some(lines);
     }
-    if names_code(look) && digits >= 3 && !counts(look, digits) {
+    if digits >= 3 && names_code(look, counts(look, digits)) {
         return in_groups(look).or_else(|| short(look, digits));
     }
     cards(look).or_else(|| hyphens(look)).or_else(|| model(look, digits))
@@ -75,8 +75,9 @@ fn lines_of_screen(look: &Look, digits: usize) -> Option<Reading> {
     Reading::say(digits + 1, format!("{} {letter}", spell::pairs(value)))
 }
 
-/// Whether the words before name what is read digit by digit.
-fn names_code(look: &Look) -> bool {
+/// Whether the words before name what is read digit by digit. "Order" does not where the number
+/// counts.
+fn names_code(look: &Look, counts: bool) -> bool {
     let mut start = 0;
     for _ in 0..3 {
         let signs =
@@ -84,12 +85,13 @@ fn names_code(look: &Look) -> bool {
         start += signs.count();
         let (word, next) = word_before(look, start);
         match word.lower().as_str() {
-            "order" | "orders" | "invoice" | "ticket" | "flight" | "pin" | "code" | "zip"
-            | "zipcode" | "postcode" | "isbn" | "account" | "id" | "reference" | "ref"
-            | "tracking" | "confirmation" | "serial" | "passport" | "license" | "licence"
-            | "badge" | "room" | "apartment" | "apt" | "suite" | "bus" | "extension" | "ext"
-            | "route" | "highway" | "otp" | "password" | "passcode" | "error" | "port"
-            | "boeing" | "card" | "locker" | "gate" => return true,
+            "order" | "orders" => return !counts,
+            "invoice" | "ticket" | "flight" | "pin" | "code" | "zip" | "zipcode" | "postcode"
+            | "isbn" | "account" | "id" | "reference" | "ref" | "tracking" | "confirmation"
+            | "serial" | "passport" | "license" | "licence" | "badge" | "room" | "apartment"
+            | "apt" | "suite" | "bus" | "extension" | "ext" | "route" | "highway" | "otp"
+            | "password" | "passcode" | "error" | "port" | "boeing" | "card" | "locker"
+            | "gate" => return true,
             "number" | "no" | "is" | "was" | "num" => start = next,
             _ => return false,
         }

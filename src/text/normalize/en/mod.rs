@@ -1,5 +1,8 @@
 //! English.
 
+mod abbreviation;
+mod abbreviations;
+mod acronyms;
 mod around;
 mod calendar;
 mod clock;
@@ -7,9 +10,11 @@ mod code;
 mod currencies;
 mod date;
 mod fraction;
+mod letters;
 mod numeral;
 mod phone;
 mod quantity;
+mod roman;
 mod sign;
 mod spell;
 mod suffix;
@@ -43,6 +48,11 @@ pub const RULES: &[Rule] = &[
 pub const WORDS: &[Rule] = &[
     Rule { name: "en date", read: date::month_first },
     Rule { name: "en money", read: quantity::money_code },
+    Rule { name: "en initials", read: abbreviation::initials },
+    Rule { name: "en abbreviation", read: abbreviation::slashed },
+    Rule { name: "en abbreviation", read: abbreviation::word },
+    Rule { name: "en Roman numeral", read: roman::roman },
+    Rule { name: "en letters", read: letters::letters },
 ];
 
 /// For places that begin with a space.

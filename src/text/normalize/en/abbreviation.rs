@@ -1,0 +1,292 @@
+//! Abbreviations, and the full stops behind them.
+
+use super::abbreviations::{self, Kind};
+use super::around::{
+    begins_sentences, ends_sentence, is_digit, is_end, space, word_at, word_before,
+};
+use super::calendar;
+use crate::text::normalize::context::{Context, Language};
+use crate::text::normalize::look::Look;
+use crate::text::normalize::reading::Reading;
+
+/// Whether a word begins at the place, rather than goes on.
+pub fn begins_word(look: &Look) -> bool {
+    let apostrophe = matches!(look.back(0), Some('\'' | '’'));
+    let inside = apostrophe && look.back(1).is_some_and(char::is_alphanumeric);
+    !look.back(0).is_some_and(char::is_alphabetic) && !inside
+}
+
+/// One word and its full stop, if it has one.
+pub fn word(look: &Look, context: &Context) -> Option<Reading> {
+    let word = word_at(look, 0);
+    if word.len() == 0 || !begins_word(look) || is_digit(look.back(0)) {
+        return None;
+    }
+    let len = word.len();
+    let next = look.peek(len);
+    let dotted = next == Some('.');
+    if !dotted && len > 6 || next.is_some_and(char::is_alphanumeric) {
+        return None;
+    }
+    match word.as_str() {
+        "St" => return street_or(look, len, "Saint", "Street"),
+        "Dr" => return street_or(look, len, "Doctor", "Drive"),
+        _ => {}
+    }
+    if let Some(name) = calendar::weekday(word.as_str()) {
+        return weekday(look, len, name);
+    }
+    if let Some((month, false)) = calendar::month(word.as_str()).filter(|_| dotted) {
+        return with_dot(look, len, calendar::name(month)?, false);
+    }
+    let (spoken, kind) = abbreviations::find(word.as_str())?;
+    let capital = word.is_capitalised() && spoken != "number";
+    let spoken = if capital { capitalised(spoken) } else { spoken.to_string() };
+    match kind {
+        Kind::Title => {
+            let dot = usize::from(dotted);
+            let name = look.peek(len + dot) == Some(' ')
+                && look.peek(len + dot + 1).is_some_and(char::is_uppercase);
+            let sure = dotted && matches!(word.as_str(), "Mr" | "Mrs" | "Ms" | "Prof");
+            if name || sure { Reading::say(len + dot, spoken) } else { None }
+        }
+        Kind::Numbered => {
+            let start = len + usize::from(dotted);
+            let digit = dotted && is_digit(look.peek(start + space(look, start)));
+            if !digit || context.language(look) == Language::Chinese {
+                return None;
+            }
+            Reading::say(start, spoken)
+        }
+        Kind::Dotted if dotted => match word.as_str() {
+            "v" if look.peek(len + 1) != Some(' ') => None,
+            "al" if word_before(look, 0).0.as_str() != "et" => None,
+            // "Min." of nothing, or a name: "Max. He".
+            "Max" | "Min" | "Co" | "Sq" | "Ln" if ends_sentence(look, len + 1, false) => {
+                if matches!(word.as_str(), "Co" | "Sq" | "Ln") {
+                    Reading::say(len, spoken)
+                } else {
+                    None
+                }
+            }
+            "est" | "Est" if year_follows(look, len + 1) => {
+                Reading::say(len + 1, if capital { "Established" } else { "established" })
+            }
+            _ => with_dot(look, len, &spoken, false),
+        },
+        Kind::Dotted => None,
+        Kind::Any if dotted => with_dot(look, len, &spoken, false),
+        // "Inc" and the like are also other words in capitals or small letters.
+        Kind::Any => is_end(next).then(|| Reading::Say { len, spoken }),
+    }
+}
+
+/// A word with its full stop, which stays where it ends a sentence.
+fn with_dot(look: &Look, len: usize, spoken: &str, surely: bool) -> Option<Reading> {
+    let dot = usize::from(!ends_sentence(look, len + 1, surely));
+    Reading::say(len + dot, spoken)
+}
+
+fn year_follows(look: &Look, n: usize) -> bool {
+    look.count(n + space(look, n), 4, |c| c.is_ascii_digit()) == 4
+}
+
+fn capitalised(word: &str) -> String {
+    let mut chars = word.chars();
+    chars.next().map_or(String::new(), |c| c.to_ascii_uppercase().to_string() + chars.as_str())
+}
+
+/// "St." and "Dr.": before a name one thing, behind the name of a street another.
+fn street_or(look: &Look, len: usize, title: &str, street: &str) -> Option<Reading> {
+    let dot = usize::from(look.peek(len) == Some('.'));
+    let end = len + dot;
+    let capital = look.peek(end) == Some(' ') && look.peek(end + 1).is_some_and(char::is_uppercase);
+    let (before, start) = word_before(look, 0);
+    let named = before.is_capitalised() && !begins_sentences(before.as_str())
+        || matches!(look.back(0), Some(' '))
+            && matches!(look.back(1), Some('h' | 'd' | 't'))
+            && is_digit(look.back(3));
+    let next = if capital { word_at(look, end + 1) } else { before };
+    let is_name = capital && (abbreviations::is_saint(next.as_str()) || !named)
+        || capital && title == "Doctor" && !is_address(look, start);
+    let is_name = is_name && !(named && begins_sentences(next.as_str()));
+    if is_name {
+        return Reading::say(end, title);
+    }
+    if !named || is_name {
+        return (dot == 1 && !named && title == "Saint").then(|| Reading::Say {
+            len: end - usize::from(ends_sentence(look, end, false)),
+            spoken: street.to_lowercase(),
+        });
+    }
+    if dot == 1 { with_dot(look, len, street, false) } else { Reading::say(len, street) }
+}
+
+/// Whether a house number stands before the name of a street that begins `n` places back.
+fn is_address(look: &Look, n: usize) -> bool {
+    look.back(n) == Some(' ') && is_digit(look.back(n + 1))
+}
+
+/// A weekday's abbreviation before a date or an hour.
+fn weekday(look: &Look, len: usize, name: &str) -> Option<Reading> {
+    let dot = usize::from(look.peek(len) == Some('.'));
+    let comma = usize::from(look.peek(len + dot) == Some(','));
+    let sign = matches!(look.peek(len), Some('-' | '–' | '/'));
+    let start = len + if sign { 1 } else { dot + comma + 1 };
+    if !sign && look.peek(start - 1) != Some(' ') {
+        return None;
+    }
+    let next = look.peek(start)?;
+    let date = !sign && next.is_ascii_digit() || {
+        let word = word_at(look, start);
+        calendar::month(word.as_str()).is_some() && dot + comma > 0
+            || calendar::weekday(word.as_str()).is_some() && sign
+    };
+    if !date {
+        return None;
+    }
+    // In "Mon-Fri" the other one is said too.
+    if sign {
+        let last = word_at(look, start);
+        let other = calendar::weekday(last.as_str())?;
+        let to = if look.peek(len) == Some('/') { "and" } else { "to" };
+        return Reading::say(start + last.len(), format!("{name} {to} {other}"));
+    }
+    Reading::say(len + dot, name)
+}
+
+/// "U.S.", "e.g.", "a.m.", "Ph.D.": letters with full stops between.
+pub fn initials(look: &Look, _: &Context) -> Option<Reading> {
+    if !begins_word(look) || is_digit(look.back(0)) {
+        return None;
+    }
+    for (written, spoken) in [
+        ("Ph.D", "P H D"),
+        ("M.Sc", "M S C"),
+        ("B.Sc", "B S C"),
+        ("Ed.D", "Ed D"),
+        ("et al", "et al"),
+    ] {
+        if look.peek(0) == written.chars().next() && look.is(0, written) {
+            let len = written.len();
+            if !is_end(look.peek(len)) {
+                return None;
+            }
+            let dotted = look.peek(len) == Some('.');
+            return if dotted {
+                with_dot(look, len, spoken, true)
+            } else {
+                Reading::say(len, spoken)
+            };
+        }
+    }
+    let letter = |n: usize| look.peek(n).filter(char::is_ascii_alphabetic);
+    let mut letters = String::new();
+    letters.push(letter(0)?);
+    if look.peek(1)? != '.' {
+        return None;
+    }
+    let mut len = 1;
+    while look.peek(len) == Some('.') && letters.len() < 10 {
+        let Some(c) = letter(len + 1).filter(|_| is_end(look.peek(len + 2))) else { break };
+        letters.push(c);
+        len += 2;
+    }
+    if letters.len() < 2 {
+        return single(look);
+    }
+    let dotted = look.peek(len) == Some('.');
+    let lower = letters.to_ascii_lowercase();
+    let spoken = match lower.as_str() {
+        "eg" | "ie" => {
+            let name = if lower == "eg" { "for example" } else { "that is" };
+            let name = if letters.starts_with(|c: char| c.is_ascii_uppercase()) {
+                capitalised(name)
+            } else {
+                name.into()
+            };
+            return Reading::say(len + usize::from(dotted), name);
+        }
+        "aka" => "also known as".to_string(),
+        _ => spaced(&letters),
+    };
+    let hour = matches!(lower.as_str(), "am" | "pm");
+    if dotted { with_dot(look, len, &spoken, !hour) } else { Reading::say(len, spoken) }
+}
+
+/// Letters by their names.
+pub fn spaced(letters: &str) -> String {
+    let mut out = String::with_capacity(2 * letters.len());
+    for c in letters.chars() {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        out.push(c.to_ascii_uppercase());
+    }
+    out
+}
+
+/// The initial of a name: "J. Smith", "John F. Kennedy".
+fn single(look: &Look) -> Option<Reading> {
+    let initial = look.peek(0).filter(char::is_ascii_uppercase)?;
+    if look.peek(2)? != ' ' || !look.peek(3)?.is_uppercase() {
+        return None;
+    }
+    let (before, _) = word_before(look, 0);
+    let first = before.len() == 0 && look.back(0).is_none_or(|c| matches!(c, '\n' | '"' | '“'));
+    let named = before.is_capitalised() && !is_label(before.as_str());
+    let initials = look.back(0) == Some(' ') && look.back(1) == Some('.')
+        || before.len() == 1 && before.is_capitalised() && initial != 'I';
+    let by = matches!(before.as_str(), "by" | "and" | "by:" | "with" | "of");
+    let next = word_at(look, 3);
+    let name = next.len() != 1 || look.peek(4) == Some('.');
+    let is_initial = (named || initials || by || first) && initial != 'I' && name;
+    (is_initial && !begins_sentences(next.as_str()))
+        .then(|| Reading::Say { len: 2, spoken: initial.to_string() })
+}
+
+/// Words before a letter that is no initial, as in "Plan B".
+fn is_label(word: &str) -> bool {
+    matches!(
+        word,
+        "Plan"
+            | "Vitamin"
+            | "Option"
+            | "Part"
+            | "Type"
+            | "Section"
+            | "Class"
+            | "Grade"
+            | "Group"
+            | "Team"
+            | "Hepatitis"
+            | "Appendix"
+            | "Figure"
+            | "Table"
+            | "Answer"
+            | "Exhibit"
+            | "Point"
+            | "Room"
+            | "Block"
+            | "Building"
+            | "Level"
+    )
+}
+
+/// "w/", "w/o", "b/c", "c/o", "n/a".
+pub fn slashed(look: &Look, _: &Context) -> Option<Reading> {
+    let first = look.peek(0)?;
+    if !matches!(first, 'w' | 'b' | 'c' | 'n') || look.peek(1)? != '/' || !begins_word(look) {
+        return None;
+    }
+    let (len, spoken) = match (first, look.peek(2)) {
+        ('w', Some('o')) if is_end(look.peek(3)) => (3, "without"),
+        ('w', Some('o')) if look.is(3, "ut") => (5, "without"),
+        ('w', Some(' ' | 'a'..='z' | 'A'..='Z' | '0'..='9')) => (2, "with"),
+        ('b', Some('c')) if is_end(look.peek(3)) => (3, "because"),
+        ('c', Some('o')) if is_end(look.peek(3)) => (3, "care of"),
+        ('n', Some('a')) if is_end(look.peek(3)) => (3, "not applicable"),
+        _ => return None,
+    };
+    Reading::say(len, spoken)
+}
