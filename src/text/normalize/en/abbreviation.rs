@@ -2,7 +2,7 @@
 
 use super::abbreviations::{self, Kind};
 use super::around::{
-    begins_sentences, ends_sentence, is_digit, is_end, space, word_at, word_before,
+    begins_sentences, ends_hour, ends_sentence, is_digit, is_end, space, word_at, word_before,
 };
 use super::calendar;
 use crate::text::normalize::context::{Context, Language};
@@ -58,8 +58,10 @@ pub fn word(look: &Look, context: &Context) -> Option<Reading> {
             }
             Reading::say(start, spoken)
         }
+        Kind::Any | Kind::Dotted if dotted && never_ends(word.as_str()) => {
+            Reading::say(len + 1, spoken)
+        }
         Kind::Dotted if dotted => match word.as_str() {
-            "v" if look.peek(len + 1) != Some(' ') => None,
             "al" if word_before(look, 0).0.as_str() != "et" => None,
             // "Min." of nothing, or a name: "Max. He".
             "Max" | "Min" | "Co" | "Sq" | "Ln" if ends_sentence(look, len + 1, false) => {
@@ -79,6 +81,29 @@ pub fn word(look: &Look, context: &Context) -> Option<Reading> {
         // "Inc" and the like are also other words in capitals or small letters.
         Kind::Any => is_end(next).then(|| Reading::Say { len, spoken }),
     }
+}
+
+/// Abbreviations that something always follows.
+fn never_ends(word: &str) -> bool {
+    matches!(
+        word,
+        "vs" | "Vs"
+            | "VS"
+            | "approx"
+            | "Approx"
+            | "cf"
+            | "Cf"
+            | "viz"
+            | "incl"
+            | "Incl"
+            | "excl"
+            | "avg"
+            | "Avg"
+            | "Fig"
+            | "fig"
+            | "Figs"
+            | "figs"
+    )
 }
 
 /// A word with its full stop, which stays where it ends a sentence.
@@ -188,7 +213,10 @@ pub fn initials(look: &Look, _: &Context) -> Option<Reading> {
     }
     let mut len = 1;
     while look.peek(len) == Some('.') && letters.len() < 10 {
-        let Some(c) = letter(len + 1).filter(|_| is_end(look.peek(len + 2))) else { break };
+        let same = |c: &char| letters.ends_with(|l: char| l.is_uppercase() == c.is_uppercase());
+        let Some(c) = letter(len + 1).filter(|_| is_end(look.peek(len + 2))).filter(same) else {
+            break;
+        };
         letters.push(c);
         len += 2;
     }
@@ -211,7 +239,11 @@ pub fn initials(look: &Look, _: &Context) -> Option<Reading> {
         _ => spaced(&letters),
     };
     let hour = matches!(lower.as_str(), "am" | "pm");
-    if dotted { with_dot(look, len, &spoken, !hour) } else { Reading::say(len, spoken) }
+    match (dotted, hour) {
+        (false, _) => Reading::say(len, spoken),
+        (true, false) => with_dot(look, len, &spoken, true),
+        (true, true) => Reading::say(len + usize::from(!ends_hour(look, len + 1)), spoken),
+    }
 }
 
 /// Letters by their names.

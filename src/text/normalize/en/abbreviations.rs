@@ -80,7 +80,6 @@ pub fn find(word: &str) -> Option<(&'static str, Kind)> {
         "Natl" => ("National", Any),
         "etc" | "Etc" => ("et cetera", Any),
         "vs" | "Vs" | "VS" => ("versus", Any),
-        "v" => ("versus", Dotted),
         "approx" | "Approx" => ("approximately", Any),
         "min" | "Min" => ("minimum", Dotted),
         "max" | "Max" => ("maximum", Dotted),

@@ -313,6 +313,8 @@ pub fn mixed(word: &str) -> Option<&'static str> {
         "LaTeX" => "La Tech",
         "NVMe" => "N V M E",
         "pH" => "P H",
+        "WWI" => "World War one",
+        "WWII" => "World War two",
         "UIs" => "U Is",
         _ => return None,
     })

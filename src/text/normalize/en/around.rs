@@ -1,5 +1,6 @@
 //! Words around a place.
 
+use super::calendar;
 use crate::text::normalize::look::Look;
 
 const LONGEST: usize = 16;
@@ -96,6 +97,15 @@ pub fn ends_sentence(look: &Look, n: usize, surely: bool) -> bool {
                 && (!surely || begins_sentences(word_at(look, n + spaces + quote).as_str()))
         }
     }
+}
+
+/// As [`ends_sentence`], behind "a.m." or "p.m.": zones and days follow those within a sentence.
+pub fn ends_hour(look: &Look, n: usize) -> bool {
+    let next = word_at(look, n + look.count(n, 3, |c| c == ' '));
+    let goes_on = next.is_capitals()
+        || calendar::is_weekday(next.as_str())
+        || calendar::month(next.as_str()).is_some();
+    !goes_on && ends_sentence(look, n, false)
 }
 
 /// Whether a capitalised word is one that sentences begin with, rather than a name.

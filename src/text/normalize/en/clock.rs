@@ -1,6 +1,6 @@
 //! Times of day and durations.
 
-use super::around::{ends_sentence, is_digit, is_end, space, word_before};
+use super::around::{ends_hour, is_digit, is_end, space, word_before};
 use super::numeral::whole;
 use super::spell;
 use crate::text::normalize::context::Context;
@@ -135,7 +135,7 @@ pub fn half_of_day(look: &Look, n: usize) -> Option<(usize, &'static str)> {
     if !matches!(look.peek(m), Some('m' | 'M')) || !is_end(look.peek(m + 1)) {
         return None;
     }
-    let last = dotted && look.peek(m + 1) == Some('.') && !ends_sentence(look, m + 2, false);
+    let last = dotted && look.peek(m + 1) == Some('.') && !ends_hour(look, m + 2);
     Some((m + 1 + usize::from(last), letters))
 }
 

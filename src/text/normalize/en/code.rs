@@ -4,6 +4,7 @@ use super::around::{is_digit, is_end, space, word_at, word_before};
 use super::numeral::Numeral;
 use super::spell;
 use super::suffix::{self, Counted};
+use super::units;
 use crate::text::normalize::context::Context;
 use crate::text::normalize::look::Look;
 use crate::text::normalize::reading::Reading;
@@ -29,6 +30,13 @@ pub fn code(look: &Look, _: &Context) -> Option<Reading> {
             return if capital && word.len() > 0 { attached(look, digits) } else { None };
         }
         _ => {}
+    }
+    // The zip code behind a state.
+    if digits == 5 && is_end(look.peek(5)) && look.peek(5) != Some('%') {
+        let (state, _) = word_before(look, 0);
+        if state.len() == 2 && state.is_capitals() {
+            return in_groups(look).or_else(|| short(look, digits));
+        }
     }
     if let Some(lines) = lines_of_screen(look, digits) {
         return Some(lines);
@@ -56,6 +64,9 @@ fn attached(look: &Look, digits: usize) -> Option<Reading> {
         if let Ok(value @ 1950..2050) = look.text(0, 4).parse::<u64>() {
             return Reading::say(4, spell::year(value));
         }
+    }
+    if digits == 3 && look.is(1, "00") && look.peek(0) != Some('0') {
+        return Reading::say(3, spell::integer(&look.text(0, 3)));
     }
     let after = look.peek(digits);
     if matches!(after, Some('s' | '\'' | '’')) && look.back(0) == Some('-') {
@@ -179,6 +190,17 @@ fn model(look: &Look, digits: usize) -> Option<Reading> {
     Reading::say(digits, spell::pairs(value))
 }
 
+/// The "x" of "3 m x 4 m".
+pub fn by(look: &Look, _: &Context) -> Option<Reading> {
+    if look.peek(0)? != 'x' || look.back(0) != Some(' ') || look.peek(1)? != ' ' {
+        return None;
+    }
+    let (unit, start) = word_before(look, 0);
+    let measured = units::find(unit.as_str()).is_some()
+        && (is_digit(look.back(start)) || is_digit(look.back(start + 1)));
+    (measured && is_digit(look.peek(2))).then(|| Reading::Say { len: 1, spoken: "by".into() })
+}
+
 /// "1920x1080", "3 × 4 m", "10x faster".
 pub fn dimensions(look: &Look, _: &Context) -> Option<Reading> {
     let first = Numeral::read(look, 0)?;
@@ -188,27 +210,26 @@ pub fn dimensions(look: &Look, _: &Context) -> Option<Reading> {
         return None;
     }
     let mut end = first.len;
-    let mut spoken = first.spoken();
-    let mut many = 1;
-    while look.peek(end + gap) == Some(sign) && many < 4 {
+    let mut parts = vec![first.spoken()];
+    while look.peek(end + gap) == Some(sign) && parts.len() < 4 {
         let again = space(look, end + gap + 1);
         if again != gap {
             break;
         }
         let Some(next) = Numeral::read(look, end + gap + 1 + again) else { break };
         end += gap + 1 + again + next.len;
-        let by = if gap == 1 && sign == '×' { "times" } else { "by" };
-        spoken = format!("{spoken} {by} {}", next.spoken());
-        many += 1;
+        parts.push(next.spoken());
     }
-    if many == 1 {
+    if parts.len() == 1 {
         let times = gap == 0 && sign != 'X' && is_end(look.peek(end + 1));
         let name = if first.is_one() { "time" } else { "times" };
-        return times.then(|| Reading::Say { len: end + 1, spoken: format!("{spoken} {name}") });
+        return times
+            .then(|| Reading::Say { len: end + 1, spoken: format!("{} {name}", parts[0]) });
     }
     let suffix = suffix::read(look, end);
     if let Counted::Unit { many, .. } = &suffix.counted {
-        return Reading::say(end + suffix.len, format!("{spoken} {many}"));
+        return Reading::say(end + suffix.len, format!("{} {many}", parts.join(" by ")));
     }
+    let spoken = parts.join(if gap == 1 { " times " } else { " by " });
     is_end(look.peek(end)).then(|| Reading::Say { len: end, spoken })
 }

@@ -80,6 +80,7 @@ fn written_in_digits(look: &Look) -> Option<Reading> {
         before.lower().as_str(),
         "on" | "by" | "until" | "since" | "before" | "after" | "due" | "dated" | "through"
     );
+    let wants_date = wants_date || calendar::is_weekday(before.as_str());
     if wants_date && sign == '/' && closes(look, end) {
         return Reading::say(end, format!("{name} {day}"));
     }

@@ -52,8 +52,12 @@ pub const WORDS: &[Rule] = &[
     Rule { name: "en abbreviation", read: abbreviation::slashed },
     Rule { name: "en abbreviation", read: abbreviation::word },
     Rule { name: "en Roman numeral", read: roman::roman },
+    Rule { name: "en dimensions", read: code::by },
     Rule { name: "en letters", read: letters::letters },
 ];
 
 /// For places that begin with a space.
-pub const SPACES: &[Rule] = &[Rule { name: "en dash", read: sign::spaced_dash }];
+pub const SPACES: &[Rule] = &[
+    Rule { name: "en dash", read: sign::spaced_dash },
+    Rule { name: "en table", read: sign::spaced_bar },
+];

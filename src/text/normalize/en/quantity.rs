@@ -4,7 +4,7 @@ use super::around::{is_end, space, word_at, word_before};
 use super::currencies::{self, Currency};
 use super::numeral::Numeral;
 use super::spell;
-use super::suffix::{self, Counted};
+use super::suffix::{self, Counted, Suffix};
 use crate::text::normalize::context::{Context, Language};
 use crate::text::normalize::look::Look;
 use crate::text::normalize::reading::Reading;
@@ -23,6 +23,10 @@ pub fn quantity(look: &Look, _: &Context) -> Option<Reading> {
         None => (None, first.len),
     };
     let mut suffix = suffix::read(look, end);
+    if suffix.len == 1 && look.peek(end).is_some_and(char::is_uppercase) && is_label(look) {
+        // "exit 23B".
+        suffix = Suffix::NONE;
+    }
     let mut first_unit = 0;
     let (mut second, mut end) = (second, end);
     if second.is_none() && suffix.len > 0 && suffix.counted != Counted::Nothing {
@@ -46,7 +50,8 @@ pub fn quantity(look: &Look, _: &Context) -> Option<Reading> {
         counted => {
             let mut out = first.spoken();
             if let Some(second) = &second {
-                out = format!("{out} to {}", second.spoken());
+                let join = if is_difference(look, &first, second) { "minus" } else { "to" };
+                out = format!("{out} {join} {}", second.spoken());
             }
             if !suffix.scale.is_empty() {
                 out = format!("{out} {}", suffix.scale);
@@ -65,6 +70,37 @@ pub fn quantity(look: &Look, _: &Context) -> Option<Reading> {
     Reading::say(end + suffix.len, spoken)
 }
 
+/// Whether the word before is of things that have a number and a letter.
+fn is_label(look: &Look) -> bool {
+    let (before, _) = word_before(look, 0);
+    matches!(
+        before.lower().as_str(),
+        "exit"
+            | "section"
+            | "apartment"
+            | "apt"
+            | "room"
+            | "gate"
+            | "unit"
+            | "seat"
+            | "building"
+            | "block"
+            | "level"
+            | "grade"
+            | "question"
+            | "figure"
+            | "table"
+            | "row"
+            | "bus"
+            | "route"
+            | "platform"
+            | "terminal"
+            | "article"
+            | "type"
+            | "form"
+    )
+}
+
 /// Whether the quantity that ends at `n` stands before a noun, as in "a 5 km run".
 fn is_attributive(look: &Look, n: usize) -> bool {
     let (before, _) = word_before(look, 0);
@@ -75,6 +111,17 @@ fn is_attributive(look: &Look, n: usize) -> bool {
             word_at(look, n + 1).as_str(),
             "a" | "an" | "and" | "or" | "is" | "was" | "for" | "in" | "on" | "at" | "to" | "per"
         )
+}
+
+/// Whether a dash between two numbers is rather a minus: "10 - 4 = 6", "5-3=2".
+fn is_difference(look: &Look, first: &Numeral, second: &Numeral) -> bool {
+    let falls = matches!((first.value(), second.value()), (Some(a), Some(b)) if a > b);
+    if !falls {
+        return false;
+    }
+    let spaced = look.peek(first.len) == Some(' ');
+    let end = first.len + 1 + 2 * usize::from(spaced) + second.len;
+    look.peek(end + space(look, end)) == Some('=')
 }
 
 /// The dash and the second number of a range, behind a number that ends at `n`.
@@ -148,7 +195,8 @@ fn money(look: &Look, n: usize, currency: &Currency, sign: Option<char>) -> Opti
             } else {
                 format!("{} {first_scale}", first.spoken())
             };
-            let high = amount(&second, scale.1, currency, false);
+            let attributive = is_attributive(look, end + scale.0);
+            let high = amount(&second, scale.1, currency, attributive);
             format!("{low} to {high}")
         }
         None => {

@@ -15,7 +15,8 @@ pub fn roman(look: &Look, context: &Context) -> Option<Reading> {
     let numeral = word_at(look, 0);
     let value = value(numeral.as_str())?;
     let after = look.peek(numeral.len());
-    if !is_end(after) || matches!(after, Some('\'' | '’' | '&')) {
+    let apostrophe = matches!(after, Some('\'' | '’'));
+    if !is_end(after) || after == Some('&') || apostrophe && numeral.len() == 1 {
         return None;
     }
     let (before, start) = word_before(look, 0);
@@ -56,30 +57,70 @@ fn goes_on(look: &Look, n: usize) -> bool {
     if look.peek(n) != Some(' ') {
         return true;
     }
-    let word = word_at(look, n + 1);
-    matches!(
-        word.as_str(),
-        "of" | "and"
-            | "is"
-            | "was"
-            | "in"
-            | "to"
-            | "or"
-            | "the"
-            | "as"
-            | "by"
-            | "began"
-            | "ended"
-            | "broke"
-            | "with"
-            | "at"
-            | "on"
-            | "for"
-            | "had"
-            | "ruled"
-            | "became"
-            | "died"
-            | "started"
+    !matches!(
+        word_at(look, n + 1).as_str(),
+        "also"
+            | "always"
+            | "am"
+            | "ask"
+            | "believe"
+            | "can"
+            | "cannot"
+            | "could"
+            | "describe"
+            | "did"
+            | "didn"
+            | "do"
+            | "don"
+            | "explain"
+            | "feel"
+            | "find"
+            | "found"
+            | "get"
+            | "give"
+            | "got"
+            | "guess"
+            | "have"
+            | "hope"
+            | "just"
+            | "knew"
+            | "know"
+            | "like"
+            | "love"
+            | "made"
+            | "mean"
+            | "met"
+            | "must"
+            | "need"
+            | "never"
+            | "only"
+            | "read"
+            | "really"
+            | "said"
+            | "saw"
+            | "say"
+            | "see"
+            | "should"
+            | "show"
+            | "still"
+            | "suggest"
+            | "talk"
+            | "tell"
+            | "think"
+            | "thought"
+            | "told"
+            | "took"
+            | "try"
+            | "use"
+            | "used"
+            | "want"
+            | "wanted"
+            | "went"
+            | "will"
+            | "wish"
+            | "would"
+            | "write"
+            | "wrote"
     )
 }
 

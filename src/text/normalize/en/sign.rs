@@ -42,8 +42,11 @@ fn before_number(look: &Look, before: Option<char>) -> Option<Reading> {
         Some(c) if c.is_alphabetic() => {
             let (word, start) = word_before(look, 0);
             match word.as_str() {
+                "st" | "nd" | "rd" | "th" if is_digit(look.back(start)) => Reading::say(1, "to"),
                 "UTC" | "GMT" => Reading::say(1, "minus"),
-                "am" | "pm" | "AM" | "PM" | "m" if is_digit(look.back(start)) => {
+                "am" | "pm" | "AM" | "PM" | "m"
+                    if is_digit(look.back(start)) || is_digit(look.back(start + 1)) =>
+                {
                     Reading::say(1, "to")
                 }
                 name if name.ends_with(|c: char| c.is_ascii_uppercase()) => Reading::say(1, ""),
@@ -76,6 +79,18 @@ pub fn spaced_dash(look: &Look, context: &Context) -> Option<Reading> {
         _ => " ",
     };
     Reading::say(2 + dashes, pause)
+}
+
+/// A bar of a table, from the space before it.
+pub fn spaced_bar(look: &Look, context: &Context) -> Option<Reading> {
+    if look.peek(0)? != ' ' || look.peek(1)? != '|' || context.is_chinese_sentence() {
+        return None;
+    }
+    let line = look.count(0, 120, |c| matches!(c, '|' | '-' | ':' | ' '));
+    match look.peek(line) {
+        None | Some('\n' | '\r') => Reading::say(line, ""),
+        _ => pause(2 + usize::from(look.peek(2) == Some(' ')), context),
+    }
 }
 
 /// "..." and "…".
@@ -111,6 +126,10 @@ pub fn slash(look: &Look, _: &Context) -> Option<Reading> {
         return Reading::say(1, "or");
     }
     let letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    if before.is_some_and(char::is_uppercase) && is_digit(next) {
+        // "3G/4G", "HTTP/2".
+        return Reading::say(1, " ");
+    }
     if !letter(next) || !letter(before) {
         return Reading::say(1, "slash");
     }
@@ -127,7 +146,7 @@ pub fn slash(look: &Look, _: &Context) -> Option<Reading> {
         ("he" | "she" | "his" | "her" | "him" | "hers", _)
         | ("yes" | "no" | "true" | "false" | "on" | "off", _)
         | ("male" | "female" | "mr" | "pass" | "win" | "buy", _) => "or",
-        _ if capitals(first.as_str()) && capitals(second.as_str()) => "",
+        _ if capitals(first.as_str()) && capitals(second.as_str()) => " ",
         _ => "slash",
     };
     Reading::say(1, spoken)
@@ -164,6 +183,12 @@ pub fn named(look: &Look, context: &Context) -> Option<Reading> {
     let letter_before = before.is_some_and(char::is_alphanumeric);
     let say = |name: &str| Reading::say(1, name);
     match sign {
+        // A list without spaces.
+        ',' if is_digit(before) && is_digit(look.peek(1)) => say(", "),
+        // A share's symbol.
+        '$' if look.peek(1).is_some_and(|c| c.is_ascii_uppercase()) => say(""),
+        '*' if is_digit(before) && is_digit(look.peek(1)) => say("times"),
+        '|' | '¦' => bar(look, context),
         '&' => entity(look).or_else(|| say("and")),
         '@' => say("at"),
         '+' => say("plus"),
@@ -211,7 +236,6 @@ pub fn named(look: &Look, context: &Context) -> Option<Reading> {
         '²' if letter_before => say("squared"),
         '³' if letter_before => say("cubed"),
         '\\' => say("backslash"),
-        '|' | '¦' => pause(1, context),
         '<' | '>' | '[' | ']' | '{' | '}' | '^' | '_' | '*' | '~' | '～' | '`' => {
             say(if letter_before && look.peek(1).is_some_and(char::is_alphanumeric) {
                 " "
@@ -247,6 +271,19 @@ fn compares(look: &Look) -> bool {
     look.back(0) == Some(' ') && look.peek(1) == Some(' ')
         || number(look.peek(1))
         || look.peek(1) == Some(' ') && number(look.peek(2))
+}
+
+/// The bars of a table. A line of nothing but bars and hyphens goes.
+fn bar(look: &Look, context: &Context) -> Option<Reading> {
+    let line = look.count(0, 120, |c| matches!(c, '|' | '-' | ':' | ' '));
+    if look.peek(line).is_none_or(|c| c == '\n' || c == '\r') {
+        return Reading::say(line, "");
+    }
+    let space = usize::from(look.peek(1) == Some(' '));
+    match context.spoken {
+        None | Some('\n') => Reading::say(1 + space, ""),
+        _ => pause(1 + space, context),
+    }
 }
 
 /// Character entities of HTML.

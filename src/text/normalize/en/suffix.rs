@@ -27,9 +27,14 @@ pub struct Suffix {
     pub joined: bool,
 }
 
+impl Suffix {
+    /// Nothing that belongs to the number.
+    pub const NONE: Self = Self { len: 0, scale: "", counted: Counted::Nothing, joined: false };
+}
+
 /// Reads what follows a number that ends at `n`.
 pub fn read(look: &Look, n: usize) -> Suffix {
-    let mut suffix = Suffix { len: 0, scale: "", counted: Counted::Nothing, joined: false };
+    let mut suffix = Suffix::NONE;
     if let Some((len, scale)) = scale(look, n) {
         suffix.len = len;
         suffix.scale = scale;
@@ -78,6 +83,11 @@ fn money(look: &Look, n: usize) -> Option<(usize, Currency)> {
     }
     let word = word_at(look, n + gap);
     let currency = currencies::of_code(word.as_str())?;
+    // "the 3 Rs".
+    let few = n < 2 || !look.peek(n - 2).is_some_and(|c| c.is_ascii_digit());
+    if word.as_str() == "Rs" && few {
+        return None;
+    }
     is_end(look.peek(n + gap + word.len())).then_some((gap + word.len(), currency))
 }
 
@@ -160,7 +170,7 @@ fn simple(
         "in" => false,
         // "5K" is a count, "300 K" a temperature.
         "K" | "N" | "J" | "t" => written_apart,
-        "us" | "pt" | "bn" | "mos" => !joined && !written_apart,
+        "us" | "pt" | "bn" | "mos" | "x" => !joined && !written_apart,
         _ => true,
     };
     let unit = if fits { units::find(&symbol)? } else { return None };

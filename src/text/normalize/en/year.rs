@@ -67,7 +67,7 @@ fn names_decades(look: &Look) -> bool {
 /// Years and ranges of years.
 pub fn year(look: &Look, _: &Context) -> Option<Reading> {
     let (value, len) = whole(look, 0, 4, 4)?;
-    if !(1000..2100).contains(&value) || look.back(0) == Some('#') {
+    if !(1000..2200).contains(&value) || look.back(0) == Some('#') {
         return None;
     }
     if let Some((last, end)) = last_year(look, value) {
@@ -83,10 +83,12 @@ pub fn year(look: &Look, _: &Context) -> Option<Reading> {
     let era = matches!(era(look, len), "BC" | "AD" | "BCE" | "CE");
     let is_year = era || {
         let back = usize::from(look.back(0) == Some('-'));
-        let (before, _) = word_before(look, back);
+        // "c. 1450".
+        let dot = usize::from(look.back(0) == Some(' ') && look.back(1) == Some('.'));
+        let (before, _) = word_before(look, back.max(2 * dot));
         let sure = goes_before_years(&before);
         match value {
-            1900..2100 if sure => !counts_unit(look, len),
+            1900..2200 if sure => !counts_unit(look, len),
             1900..2100 => !counts_before(&before) && !counts(look, len),
             _ => sure && !counts(look, len) && stands_alone(look, len),
         }
