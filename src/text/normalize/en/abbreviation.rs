@@ -48,6 +48,7 @@ pub fn word(look: &Look, context: &Context) -> Option<Reading> {
             let name = look.peek(len + dot) == Some(' ')
                 && look.peek(len + dot + 1).is_some_and(char::is_uppercase);
             let sure = dotted && matches!(word.as_str(), "Mr" | "Mrs" | "Ms" | "Prof");
+            let name = name && (dotted || is_title_alone(word.as_str()));
             if name || sure { Reading::say(len + dot, spoken) } else { None }
         }
         Kind::Numbered => {
@@ -81,6 +82,11 @@ pub fn word(look: &Look, context: &Context) -> Option<Reading> {
         // "Inc" and the like are also other words in capitals or small letters.
         Kind::Any => is_end(next).then(|| Reading::Say { len, spoken }),
     }
+}
+
+/// Titles that are also written without a full stop.
+fn is_title_alone(word: &str) -> bool {
+    matches!(word, "Mr" | "Mrs" | "Ms" | "Prof" | "Capt" | "Sgt" | "Lt" | "Mt")
 }
 
 /// Abbreviations that something always follows.
@@ -152,32 +158,38 @@ fn is_address(look: &Look, n: usize) -> bool {
     look.back(n) == Some(' ') && is_digit(look.back(n + 1))
 }
 
-/// A weekday's abbreviation before a date or an hour.
+/// A weekday's abbreviation beside a date, an hour or another weekday.
 fn weekday(look: &Look, len: usize, name: &str) -> Option<Reading> {
     let dot = usize::from(look.peek(len) == Some('.'));
-    let comma = usize::from(look.peek(len + dot) == Some(','));
-    let sign = matches!(look.peek(len), Some('-' | '–' | '/'));
-    let start = len + if sign { 1 } else { dot + comma + 1 };
-    if !sign && look.peek(start - 1) != Some(' ') {
-        return None;
-    }
-    let next = look.peek(start)?;
-    let date = !sign && next.is_ascii_digit() || {
-        let word = word_at(look, start);
-        calendar::month(word.as_str()).is_some() && dot + comma > 0
-            || calendar::weekday(word.as_str()).is_some() && sign
-    };
-    if !date {
-        return None;
-    }
-    // In "Mon-Fri" the other one is said too.
-    if sign {
+    let sign = look.peek(len + dot);
+    if matches!(sign, Some('-' | '–' | '/')) {
+        // In "Mon-Fri" the other one is said too.
+        let start = len + dot + 1;
         let last = word_at(look, start);
         let other = calendar::weekday(last.as_str())?;
-        let to = if look.peek(len) == Some('/') { "and" } else { "to" };
-        return Reading::say(start + last.len(), format!("{name} {to} {other}"));
+        let end = start + last.len();
+        let dotted = look.peek(end) == Some('.') && !ends_sentence(look, end + 1, false);
+        let to = if sign == Some('/') { "and" } else { "to" };
+        return Reading::say(end + usize::from(dotted), format!("{name} {to} {other}"));
     }
-    Reading::say(len + dot, name)
+    if dot == 1 {
+        let (before, _) = word_before(look, 0);
+        let beside = matches!(
+            before.lower().as_str(),
+            "from" | "on" | "to" | "through" | "until" | "by" | "every" | "next" | "last" | "this"
+        );
+        if beside {
+            return with_dot(look, len, name, false);
+        }
+    }
+    let comma = usize::from(sign == Some(',') || dot == 1 && look.peek(len + 1) == Some(','));
+    if look.peek(len + dot + comma) != Some(' ') {
+        return None;
+    }
+    let start = len + dot + comma + 1;
+    let date = is_digit(look.peek(start))
+        || dot + comma > 0 && calendar::month(word_at(look, start).as_str()).is_some();
+    if date { Reading::say(len + dot, name) } else { None }
 }
 
 /// "U.S.", "e.g.", "a.m.", "Ph.D.": letters with full stops between.

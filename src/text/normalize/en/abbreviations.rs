@@ -52,6 +52,8 @@ pub fn find(word: &str) -> Option<(&'static str, Kind)> {
         "art" | "Art" => ("article", Numbered),
         "para" | "Para" => ("paragraph", Numbered),
         "c" | "ca" | "Ca" => ("circa", Numbered),
+        "b" => ("born", Numbered),
+        "d" => ("died", Numbered),
         "ext" | "Ext" => ("extension", Numbered),
         "Fig" | "fig" => ("figure", Dotted),
         "Figs" | "figs" => ("figures", Dotted),

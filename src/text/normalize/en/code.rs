@@ -24,6 +24,7 @@ pub fn code(look: &Look, _: &Context) -> Option<Reading> {
         }
         Some('#') => return in_groups(look).or_else(|| short(look, digits)),
         Some(c) if c.is_alphabetic() => return attached(look, digits),
+        Some('-' | '‑') if super::sign::is_attached(look, 1) => return attached(look, digits),
         Some('-' | '‑') if look.back(1).is_some_and(char::is_alphabetic) => {
             let (word, _) = word_before(look, 1);
             let capital = look.back(1).is_some_and(char::is_uppercase);
@@ -37,6 +38,9 @@ pub fn code(look: &Look, _: &Context) -> Option<Reading> {
         if state.len() == 2 && state.is_capitals() {
             return in_groups(look).or_else(|| short(look, digits));
         }
+    }
+    if look.is(0, "401(k)") {
+        return Reading::say(6, "four oh one K");
     }
     if let Some(lines) = lines_of_screen(look, digits) {
         return Some(lines);

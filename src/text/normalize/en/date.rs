@@ -54,7 +54,9 @@ fn closes(look: &Look, n: usize) -> bool {
 fn written_in_digits(look: &Look) -> Option<Reading> {
     let (first, first_len) = whole(look, 0, 1, 2)?;
     let sign = look.peek(first_len).filter(|c| matches!(c, '-' | '/' | '.'))?;
-    let (second, second_len) = whole(look, first_len + 1, 1, 2)?;
+    let Some((second, second_len)) = whole(look, first_len + 1, 1, 2) else {
+        return month_slash_year(look, first, first_len);
+    };
     let (month, day) = match sign {
         '.' => (second, first),
         _ if first > 12 => (second, first),
@@ -85,6 +87,18 @@ fn written_in_digits(look: &Look) -> Option<Reading> {
         return Reading::say(end, format!("{name} {day}"));
     }
     None
+}
+
+/// "03/2024".
+fn month_slash_year(look: &Look, month: u64, len: usize) -> Option<Reading> {
+    if look.peek(len) != Some('/') {
+        return None;
+    }
+    let (year, _) = whole(look, len + 1, 4, 4)?;
+    let name = calendar::name(month as usize)?;
+    let end = len + 5;
+    let fits = (1900..2100).contains(&year) && closes(look, end);
+    if fits { Reading::say(end, format!("{name} {}", spell::year(year))) } else { None }
 }
 
 /// "5 January 2024", "5th of May", "3-5 May", "05-Jan-2024".

@@ -90,7 +90,7 @@ fn is_grade(look: &Look, n: usize) -> bool {
 }
 
 /// A fraction of one sign.
-pub fn vulgar(c: char) -> Option<(u64, u64)> {
+fn vulgar(c: char) -> Option<(u64, u64)> {
     Some(match c {
         '½' => (1, 2),
         '⅓' => (1, 3),
@@ -112,6 +112,12 @@ pub fn vulgar(c: char) -> Option<(u64, u64)> {
         '⅒' => (1, 10),
         _ => return None,
     })
+}
+
+/// The name of a fraction of one sign.
+pub fn vulgar_name(sign: char) -> Option<String> {
+    let (top, bottom) = vulgar(sign)?;
+    part(top, bottom)
 }
 
 /// "one half", "three quarters".

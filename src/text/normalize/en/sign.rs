@@ -2,6 +2,7 @@
 
 use super::around::{begins_sentences, is_digit, word_at, word_before};
 use super::currencies;
+use super::fraction;
 use super::units;
 use crate::text::normalize::context::Context;
 use crate::text::normalize::look::Look;
@@ -36,6 +37,8 @@ pub fn dash(look: &Look, context: &Context) -> Option<Reading> {
 /// A dash before a number: a sign, a range, or the hyphen of a name.
 fn before_number(look: &Look, before: Option<char>) -> Option<Reading> {
     match before {
+        Some('.') if matches!(look.back(1), Some('m' | 'M')) => Reading::say(1, "to"),
+        Some(c) if c.is_ascii_digit() && is_attached(look, 0) => Reading::say(1, ""),
         Some(c) if c.is_ascii_digit() || matches!(c, '%' | '°' | '"' | '\'') => {
             Reading::say(1, "to")
         }
@@ -56,6 +59,12 @@ fn before_number(look: &Look, before: Option<char>) -> Option<Reading> {
         Some(c) if matches!(c, ')' | ']' | '_') => None,
         _ => Reading::say(1, "minus"),
     }
+}
+
+/// Whether the digits that end `n` places back touch a letter before them, as in "i7".
+pub fn is_attached(look: &Look, n: usize) -> bool {
+    let digits = (0..6).take_while(|i| is_digit(look.back(n + i))).count();
+    digits > 0 && look.back(n + digits).is_some_and(|c| c.is_ascii_alphabetic())
 }
 
 /// A comma where something was spoken and no sign of a pause behind it.
@@ -130,6 +139,10 @@ pub fn slash(look: &Look, _: &Context) -> Option<Reading> {
         // "3G/4G", "HTTP/2".
         return Reading::say(1, " ");
     }
+    let per = units::per(word_at(look, 1).as_str()).filter(|_| is_digit(before));
+    if let Some(per) = per.filter(|_| !letter(look.peek(1 + word_at(look, 1).len()))) {
+        return Reading::say(1 + word_at(look, 1).len(), format!("per {per}"));
+    }
     if !letter(next) || !letter(before) {
         return Reading::say(1, "slash");
     }
@@ -186,7 +199,7 @@ pub fn named(look: &Look, context: &Context) -> Option<Reading> {
         // A list without spaces.
         ',' if is_digit(before) && is_digit(look.peek(1)) => say(", "),
         // A share's symbol.
-        '$' if look.peek(1).is_some_and(|c| c.is_ascii_uppercase()) => say(""),
+        '$' if letter_before || look.peek(1).is_some_and(char::is_alphabetic) => say(""),
         '*' if is_digit(before) && is_digit(look.peek(1)) => say("times"),
         '|' | '¦' => bar(look, context),
         '&' => entity(look).or_else(|| say("and")),
@@ -254,6 +267,7 @@ pub fn named(look: &Look, context: &Context) -> Option<Reading> {
             };
             Reading::say(1, super::spell::cardinal(value))
         }
+        _ if fraction::vulgar_name(sign).is_some() => Reading::say(1, fraction::vulgar_name(sign)?),
         _ => currencies::of_sign(sign).and_then(|currency| say(currency.many)),
     }
 }

@@ -1,9 +1,11 @@
 //! What stands behind a number and is read with it: scale words, units, currencies.
 
-use super::around::{ends_sentence, is_end, space, word_at};
+use super::around::{ends_sentence, is_end, space, word_at, word_before};
 use super::currencies::{self, Currency};
 use super::units;
+use crate::text::normalize::context::{Context, Language};
 use crate::text::normalize::look::Look;
+use crate::text::normalize::reading::Reading;
 
 /// Longest symbol of a unit.
 const LONGEST: usize = 5;
@@ -126,6 +128,22 @@ fn unit(look: &Look, n: usize) -> Option<(usize, String, String, bool)> {
     Some((gap + len, one, many, joined))
 }
 
+/// A rate without a number: "in km/h".
+pub fn rate(look: &Look, context: &Context) -> Option<Reading> {
+    let word = word_at(look, 0);
+    if word.len() == 0 || word.len() > 4 || look.peek(word.len()) != Some('/') {
+        return None;
+    }
+    let unit = units::find(word.as_str()).filter(|_| is_end(look.back(0)))?;
+    let second = word_at(look, word.len() + 1);
+    let per = units::per(second.as_str())?;
+    let end = word.len() + 1 + second.len();
+    if !is_end(look.peek(end)) || context.language(look) == Language::Chinese {
+        return None;
+    }
+    Reading::say(end, format!("{} per {per}", unit.many))
+}
+
 /// The letters and signs of a symbol at `n`.
 fn symbol(look: &Look, n: usize) -> String {
     let sign = |c: char| matches!(c, '%' | '‰' | '°' | 'º' | '℃' | '℉' | '\u{3380}'..='\u{33DF}');
@@ -165,7 +183,9 @@ fn simple(
         "%" | "‰" => !joined,
         // "5 in" may go on with anything.
         "in" if !joined => {
-            !written_apart || look.peek(n + 2) == Some('.') && !ends_sentence(look, n + 3, false)
+            matches!(word_before(look, 0).0.as_str(), "ft" | "feet" | "foot")
+                || !written_apart
+                || look.peek(n + 2) == Some('.') && !ends_sentence(look, n + 3, false)
         }
         "in" => false,
         // "5K" is a count, "300 K" a temperature.
@@ -174,6 +194,10 @@ fn simple(
         _ => true,
     };
     let unit = if fits { units::find(&symbol)? } else { return None };
+    // "3h 20m".
+    let minutes = symbol == "m"
+        && matches!(word_before(look, 0).0.as_str(), "h" | "hr" | "hrs" | "hour" | "hours");
+    let unit = if minutes { units::find("min")? } else { unit };
     let mut names = (unit.one.to_string(), unit.many.to_string());
     let power = match look.peek(n + len) {
         _ if degree_or_sign || units::length(&symbol).is_none() => None,

@@ -198,7 +198,7 @@ fn other(symbol: &str) -> Option<Unit> {
         "IU" => unit("international unit", "international units"),
         "lm" => unit("lumen", "lumens"),
         "bn" => unit("billion", "billion"),
-        "x" => unit("time", "times"),
+        "x" => unit("times", "times"),
         _ => None,
     }
 }

@@ -42,6 +42,23 @@ pub fn decade(look: &Look, _: &Context) -> Option<Reading> {
     Reading::say(end, spell::plural(&name))
 }
 
+/// "'99".
+pub fn short_year(look: &Look, _: &Context) -> Option<Reading> {
+    if !matches!(look.peek(0)?, '\'' | '’' | '‘') || look.back(0).is_some_and(char::is_alphabetic)
+    {
+        return None;
+    }
+    let (value, _) = whole(look, 1, 2, 2)?;
+    // "'12'" is quoted, "'30:" a number of something else.
+    let after = look.peek(3);
+    let quoted = matches!(after, Some('\'' | '’' | '"' | '%' | ':'));
+    if !is_end(after) || quoted || after == Some('.') && is_digit(look.peek(4)) {
+        return None;
+    }
+    let oh = if value < 10 { "oh " } else { "" };
+    Reading::say(3, format!("{oh}{}", spell::cardinal(value)))
+}
+
 /// Whether the word before goes with decades, so that "30s" are no seconds.
 fn names_decades(look: &Look) -> bool {
     let back = usize::from(look.back(0) == Some('-'));
@@ -155,6 +172,8 @@ fn goes_before_years(word: &Word) -> bool {
                 | "winter"
                 | "copyright"
                 | "est"
+                | "b"
+                | "d"
                 | "c"
                 | "ca"
                 | "born"
