@@ -2,7 +2,8 @@
 
 use super::abbreviations::{self, Kind};
 use super::around::{
-    begins_sentences, ends_hour, ends_sentence, is_digit, is_end, space, word_at, word_before,
+    begins_sentences, ends_sentence, is_digit, is_end, is_letter, is_word_char, space, word_at,
+    word_before,
 };
 use super::calendar;
 use crate::text::normalize::context::{Context, Language};
@@ -12,8 +13,8 @@ use crate::text::normalize::reading::Reading;
 /// Whether a word begins at the place, rather than goes on.
 pub fn begins_word(look: &Look) -> bool {
     let apostrophe = matches!(look.back(0), Some('\'' | '’'));
-    let inside = apostrophe && look.back(1).is_some_and(char::is_alphanumeric);
-    !look.back(0).is_some_and(char::is_alphabetic) && !inside
+    let inside = apostrophe && look.back(1).is_some_and(is_word_char);
+    !look.back(0).is_some_and(is_letter) && !inside
 }
 
 /// One word and its full stop, if it has one.
@@ -25,7 +26,7 @@ pub fn word(look: &Look, context: &Context) -> Option<Reading> {
     let len = word.len();
     let next = look.peek(len);
     let dotted = next == Some('.');
-    if !dotted && len > 6 || next.is_some_and(char::is_alphanumeric) {
+    if !dotted && len > 6 || next.is_some_and(is_word_char) {
         return None;
     }
     match word.as_str() {
@@ -80,40 +81,26 @@ pub fn word(look: &Look, context: &Context) -> Option<Reading> {
         Kind::Dotted => None,
         Kind::Any if dotted => with_dot(look, len, &spoken, false),
         // "Inc" and the like are also other words in capitals or small letters.
-        Kind::Any => is_end(next).then(|| Reading::Say { len, spoken }),
+        Kind::Any => is_end(next).then_some(Reading::Say { len, spoken }),
     }
 }
 
 /// Titles that are also written without a full stop.
 fn is_title_alone(word: &str) -> bool {
-    matches!(word, "Mr" | "Mrs" | "Ms" | "Prof" | "Capt" | "Sgt" | "Lt" | "Mt")
+    ["Mr", "Mrs", "Ms", "Prof", "Capt", "Sgt", "Lt", "Mt"].contains(&word)
 }
 
 /// Abbreviations that something always follows.
 fn never_ends(word: &str) -> bool {
-    matches!(
-        word,
-        "vs" | "Vs"
-            | "VS"
-            | "approx"
-            | "Approx"
-            | "cf"
-            | "Cf"
-            | "viz"
-            | "incl"
-            | "Incl"
-            | "excl"
-            | "avg"
-            | "Avg"
-            | "Fig"
-            | "fig"
-            | "Figs"
-            | "figs"
-    )
+    [
+        "vs", "Vs", "VS", "approx", "Approx", "cf", "Cf", "viz", "incl", "Incl", "excl", "avg",
+        "Avg", "Fig", "fig", "Figs", "figs",
+    ]
+    .contains(&word)
 }
 
 /// A word with its full stop, which stays where it ends a sentence.
-fn with_dot(look: &Look, len: usize, spoken: &str, surely: bool) -> Option<Reading> {
+pub fn with_dot(look: &Look, len: usize, spoken: &str, surely: bool) -> Option<Reading> {
     let dot = usize::from(!ends_sentence(look, len + 1, surely));
     Reading::say(len + dot, spoken)
 }
@@ -122,7 +109,7 @@ fn year_follows(look: &Look, n: usize) -> bool {
     look.count(n + space(look, n), 4, |c| c.is_ascii_digit()) == 4
 }
 
-fn capitalised(word: &str) -> String {
+pub fn capitalised(word: &str) -> String {
     let mut chars = word.chars();
     chars.next().map_or(String::new(), |c| c.to_ascii_uppercase().to_string() + chars.as_str())
 }
@@ -174,10 +161,9 @@ fn weekday(look: &Look, len: usize, name: &str) -> Option<Reading> {
     }
     if dot == 1 {
         let (before, _) = word_before(look, 0);
-        let beside = matches!(
-            before.lower().as_str(),
-            "from" | "on" | "to" | "through" | "until" | "by" | "every" | "next" | "last" | "this"
-        );
+        let beside =
+            ["from", "on", "to", "through", "until", "by", "every", "next", "last", "this"]
+                .contains(&before.lower().as_str());
         if beside {
             return with_dot(look, len, name, false);
         }
@@ -190,131 +176,6 @@ fn weekday(look: &Look, len: usize, name: &str) -> Option<Reading> {
     let date = is_digit(look.peek(start))
         || dot + comma > 0 && calendar::month(word_at(look, start).as_str()).is_some();
     if date { Reading::say(len + dot, name) } else { None }
-}
-
-/// "U.S.", "e.g.", "a.m.", "Ph.D.": letters with full stops between.
-pub fn initials(look: &Look, _: &Context) -> Option<Reading> {
-    if !begins_word(look) || is_digit(look.back(0)) {
-        return None;
-    }
-    for (written, spoken) in [
-        ("Ph.D", "P H D"),
-        ("M.Sc", "M S C"),
-        ("B.Sc", "B S C"),
-        ("Ed.D", "Ed D"),
-        ("et al", "et al"),
-    ] {
-        if look.peek(0) == written.chars().next() && look.is(0, written) {
-            let len = written.len();
-            if !is_end(look.peek(len)) {
-                return None;
-            }
-            let dotted = look.peek(len) == Some('.');
-            return if dotted {
-                with_dot(look, len, spoken, true)
-            } else {
-                Reading::say(len, spoken)
-            };
-        }
-    }
-    let letter = |n: usize| look.peek(n).filter(char::is_ascii_alphabetic);
-    let mut letters = String::new();
-    letters.push(letter(0)?);
-    if look.peek(1)? != '.' {
-        return None;
-    }
-    let mut len = 1;
-    while look.peek(len) == Some('.') && letters.len() < 10 {
-        let same = |c: &char| letters.ends_with(|l: char| l.is_uppercase() == c.is_uppercase());
-        let Some(c) = letter(len + 1).filter(|_| is_end(look.peek(len + 2))).filter(same) else {
-            break;
-        };
-        letters.push(c);
-        len += 2;
-    }
-    if letters.len() < 2 {
-        return single(look);
-    }
-    let dotted = look.peek(len) == Some('.');
-    let lower = letters.to_ascii_lowercase();
-    let spoken = match lower.as_str() {
-        "eg" | "ie" => {
-            let name = if lower == "eg" { "for example" } else { "that is" };
-            let name = if letters.starts_with(|c: char| c.is_ascii_uppercase()) {
-                capitalised(name)
-            } else {
-                name.into()
-            };
-            return Reading::say(len + usize::from(dotted), name);
-        }
-        "aka" => "also known as".to_string(),
-        _ => spaced(&letters),
-    };
-    let hour = matches!(lower.as_str(), "am" | "pm");
-    match (dotted, hour) {
-        (false, _) => Reading::say(len, spoken),
-        (true, false) => with_dot(look, len, &spoken, true),
-        (true, true) => Reading::say(len + usize::from(!ends_hour(look, len + 1)), spoken),
-    }
-}
-
-/// Letters by their names.
-pub fn spaced(letters: &str) -> String {
-    let mut out = String::with_capacity(2 * letters.len());
-    for c in letters.chars() {
-        if !out.is_empty() {
-            out.push(' ');
-        }
-        out.push(c.to_ascii_uppercase());
-    }
-    out
-}
-
-/// The initial of a name: "J. Smith", "John F. Kennedy".
-fn single(look: &Look) -> Option<Reading> {
-    let initial = look.peek(0).filter(char::is_ascii_uppercase)?;
-    if look.peek(2)? != ' ' || !look.peek(3)?.is_uppercase() {
-        return None;
-    }
-    let (before, _) = word_before(look, 0);
-    let first = before.len() == 0 && look.back(0).is_none_or(|c| matches!(c, '\n' | '"' | '“'));
-    let named = before.is_capitalised() && !is_label(before.as_str());
-    let initials = look.back(0) == Some(' ') && look.back(1) == Some('.')
-        || before.len() == 1 && before.is_capitalised() && initial != 'I';
-    let by = matches!(before.as_str(), "by" | "and" | "by:" | "with" | "of");
-    let next = word_at(look, 3);
-    let name = next.len() != 1 || look.peek(4) == Some('.');
-    let is_initial = (named || initials || by || first) && initial != 'I' && name;
-    (is_initial && !begins_sentences(next.as_str()))
-        .then(|| Reading::Say { len: 2, spoken: initial.to_string() })
-}
-
-/// Words before a letter that is no initial, as in "Plan B".
-fn is_label(word: &str) -> bool {
-    matches!(
-        word,
-        "Plan"
-            | "Vitamin"
-            | "Option"
-            | "Part"
-            | "Type"
-            | "Section"
-            | "Class"
-            | "Grade"
-            | "Group"
-            | "Team"
-            | "Hepatitis"
-            | "Appendix"
-            | "Figure"
-            | "Table"
-            | "Answer"
-            | "Exhibit"
-            | "Point"
-            | "Room"
-            | "Block"
-            | "Building"
-            | "Level"
-    )
 }
 
 /// "w/", "w/o", "b/c", "c/o", "n/a".

@@ -112,55 +112,55 @@ pub fn find(word: &str) -> Option<(&'static str, Kind)> {
 
 /// Names that "St." before them makes saints of.
 pub fn is_saint(name: &str) -> bool {
-    matches!(
-        name,
-        "Albans"
-            | "Andrew"
-            | "Andrews"
-            | "Anne"
-            | "Anthony"
-            | "Augustine"
-            | "Barts"
-            | "Bernard"
-            | "Catherine"
-            | "Charles"
-            | "Clair"
-            | "Cloud"
-            | "Croix"
-            | "David"
-            | "Elmo"
-            | "Francis"
-            | "George"
-            | "Helena"
-            | "Helens"
-            | "Ives"
-            | "James"
-            | "Joan"
-            | "John"
-            | "Johns"
-            | "Joseph"
-            | "Jude"
-            | "Kitts"
-            | "Louis"
-            | "Lucia"
-            | "Lucie"
-            | "Luke"
-            | "Mark"
-            | "Martin"
-            | "Mary"
-            | "Matthew"
-            | "Michael"
-            | "Moritz"
-            | "Nicholas"
-            | "Pancras"
-            | "Patrick"
-            | "Paul"
-            | "Peter"
-            | "Petersburg"
-            | "Stephen"
-            | "Thomas"
-            | "Tropez"
-            | "Valentine"
-            | "Vincent"
-    )
+    [
+        "Albans",
+        "Andrew",
+        "Andrews",
+        "Anne",
+        "Anthony",
+        "Augustine",
+        "Barts",
+        "Bernard",
+        "Catherine",
+        "Charles",
+        "Clair",
+        "Cloud",
+        "Croix",
+        "David",
+        "Elmo",
+        "Francis",
+        "George",
+        "Helena",
+        "Helens",
+        "Ives",
+        "James",
+        "Joan",
+        "John",
+        "Johns",
+        "Joseph",
+        "Jude",
+        "Kitts",
+        "Louis",
+        "Lucia",
+        "Lucie",
+        "Luke",
+        "Mark",
+        "Martin",
+        "Mary",
+        "Matthew",
+        "Michael",
+        "Moritz",
+        "Nicholas",
+        "Pancras",
+        "Patrick",
+        "Paul",
+        "Peter",
+        "Petersburg",
+        "Stephen",
+        "Thomas",
+        "Tropez",
+        "Valentine",
+        "Vincent",
+    ]
+    .contains(&name)
 }

@@ -2,289 +2,56 @@
 
 /// Short words that are written in capitals for emphasis, and short acronyms that are words.
 pub fn is_short_word(word: &str) -> bool {
-    matches!(
-        word,
-        "AH" | "AN"
-            | "AS"
-            | "AT"
-            | "BE"
-            | "BY"
-            | "DO"
-            | "GO"
-            | "HA"
-            | "HE"
-            | "HI"
-            | "IF"
-            | "IN"
-            | "IS"
-            | "ME"
-            | "MY"
-            | "NO"
-            | "OF"
-            | "OH"
-            | "OK"
-            | "ON"
-            | "OR"
-            | "SO"
-            | "TO"
-            | "UP"
-            | "WE"
-            | "ACT"
-            | "ADD"
-            | "AGO"
-            | "AIR"
-            | "ALL"
-            | "AND"
-            | "ANY"
-            | "ARE"
-            | "ART"
-            | "ASK"
-            | "BAD"
-            | "BAN"
-            | "BED"
-            | "BIG"
-            | "BIT"
-            | "BOX"
-            | "BUS"
-            | "BUT"
-            | "BUY"
-            | "CAN"
-            | "CAR"
-            | "CAT"
-            | "CUP"
-            | "CUT"
-            | "DAD"
-            | "DAY"
-            | "DID"
-            | "DOG"
-            | "DON"
-            | "EAT"
-            | "END"
-            | "EVE"
-            | "EYE"
-            | "FAR"
-            | "FEW"
-            | "FIX"
-            | "FLY"
-            | "FOR"
-            | "FUN"
-            | "GAN"
-            | "GAS"
-            | "GET"
-            | "GIF"
-            | "GOD"
-            | "GOT"
-            | "GUN"
-            | "HAD"
-            | "HAS"
-            | "HER"
-            | "HEY"
-            | "HIM"
-            | "HIS"
-            | "HIT"
-            | "HOT"
-            | "HOW"
-            | "HUB"
-            | "ILL"
-            | "ITS"
-            | "JOB"
-            | "JOY"
-            | "KEY"
-            | "KID"
-            | "LAB"
-            | "LAN"
-            | "LAW"
-            | "LET"
-            | "LOT"
-            | "LOW"
-            | "MAN"
-            | "MAP"
-            | "MAX"
-            | "MAY"
-            | "MEN"
-            | "MIN"
-            | "MIX"
-            | "MOM"
-            | "MUM"
-            | "NET"
-            | "NEW"
-            | "NON"
-            | "NOR"
-            | "NOT"
-            | "NOW"
-            | "ODD"
-            | "OFF"
-            | "OIL"
-            | "OLD"
-            | "ONE"
-            | "OUR"
-            | "OUT"
-            | "OWN"
-            | "PAY"
-            | "PER"
-            | "PET"
-            | "PIN"
-            | "POP"
-            | "PUT"
-            | "RAG"
-            | "RAM"
-            | "RAN"
-            | "RAW"
-            | "RED"
-            | "ROM"
-            | "RUN"
-            | "SAD"
-            | "SAW"
-            | "SAY"
-            | "SEA"
-            | "SEE"
-            | "SET"
-            | "SEX"
-            | "SHE"
-            | "SIM"
-            | "SIT"
-            | "SIX"
-            | "SKY"
-            | "SON"
-            | "SUN"
-            | "TAX"
-            | "TEA"
-            | "TEN"
-            | "THE"
-            | "TIP"
-            | "TOO"
-            | "TOP"
-            | "TRY"
-            | "TWO"
-            | "UGH"
-            | "USE"
-            | "VAN"
-            | "VAT"
-            | "VIA"
-            | "WAN"
-            | "WAR"
-            | "WAS"
-            | "WAY"
-            | "WEB"
-            | "WET"
-            | "WHY"
-            | "WIN"
-            | "WON"
-            | "WOW"
-            | "YES"
-            | "YET"
-            | "YOU"
-            | "ZIP"
-    )
+    [
+        "AH", "AN", "AS", "AT", "BE", "BY", "DO", "GO", "HA", "HE", "HI", "IF", "IN", "IS", "ME",
+        "MY", "NO", "OF", "OH", "OK", "ON", "OR", "SO", "TO", "UP", "WE", "ACT", "ADD", "AGO",
+        "AIR", "ALL", "AND", "ANY", "ARE", "ART", "ASK", "BAD", "BAN", "BED", "BIG", "BIT", "BOX",
+        "BUS", "BUT", "BUY", "CAN", "CAR", "CAT", "CUP", "CUT", "DAD", "DAY", "DID", "DOG", "DON",
+        "EAT", "END", "EVE", "EYE", "FAR", "FEW", "FIX", "FLY", "FOR", "FUN", "GAN", "GAS", "GET",
+        "GIF", "GOD", "GOT", "GUN", "HAD", "HAS", "HER", "HEY", "HIM", "HIS", "HIT", "HOT", "HOW",
+        "HUB", "ILL", "ITS", "JOB", "JOY", "KEY", "KID", "LAB", "LAN", "LAW", "LET", "LOT", "LOW",
+        "MAN", "MAP", "MAX", "MAY", "MEN", "MIN", "MIX", "MOM", "MUM", "NET", "NEW", "NON", "NOR",
+        "NOT", "NOW", "ODD", "OFF", "OIL", "OLD", "ONE", "OUR", "OUT", "OWN", "PAY", "PER", "PET",
+        "PIN", "POP", "PUT", "RAG", "RAM", "RAN", "RAW", "RED", "ROM", "RUN", "SAD", "SAW", "SAY",
+        "SEA", "SEE", "SET", "SEX", "SHE", "SIM", "SIT", "SIX", "SKY", "SON", "SUN", "TAX", "TEA",
+        "TEN", "THE", "TIP", "TOO", "TOP", "TRY", "TWO", "UGH", "USE", "VAN", "VAT", "VIA", "WAN",
+        "WAR", "WAS", "WAY", "WEB", "WET", "WHY", "WIN", "WON", "WOW", "YES", "YET", "YOU", "ZIP",
+    ]
+    .contains(&word)
 }
 
 /// Words that are also acronyms of two or three letters: words only among words in capitals.
 pub fn is_also_word(word: &str) -> bool {
-    matches!(word, "IT" | "US" | "AM" | "WHO" | "ICE" | "AID" | "SAT" | "LED" | "ERA" | "ALS")
+    ["IT", "US", "AM", "WHO", "ICE", "AID", "SAT", "LED", "ERA", "ALS"].contains(&word)
 }
 
 /// Acronyms of three letters that look like words, and are not even among words in capitals.
 pub fn is_short_acronym(word: &str) -> bool {
-    matches!(
-        word,
-        "API"
-            | "ATM"
-            | "CEO"
-            | "CFO"
-            | "CIA"
-            | "COO"
-            | "CTO"
-            | "DIY"
-            | "DOJ"
-            | "EPA"
-            | "ETA"
-            | "FAQ"
-            | "FDA"
-            | "GOP"
-            | "GPA"
-            | "GPU"
-            | "HIV"
-            | "IBM"
-            | "IDE"
-            | "INC"
-            | "IPO"
-            | "IRA"
-            | "ISO"
-            | "IUD"
-            | "NBA"
-            | "NES"
-            | "NFL"
-            | "NIH"
-            | "PDF"
-            | "POS"
-            | "ROI"
-            | "SUV"
-            | "TED"
-            | "UAE"
-            | "UFO"
-            | "UPS"
-            | "URL"
-            | "USA"
-            | "USB"
-            | "VIP"
-            | "CPU"
-            | "DNA"
-            | "RNA"
-            | "CPI"
-            | "GDP"
-            | "UFC"
-            | "LAX"
-            | "EUR"
-            | "USD"
-    )
+    [
+        "API", "ATM", "CEO", "CFO", "CIA", "COO", "CTO", "DIY", "DOJ", "EPA", "ETA", "FAQ", "FDA",
+        "GOP", "GPA", "GPU", "HIV", "IBM", "IDE", "INC", "IPO", "IRA", "ISO", "IUD", "NBA", "NES",
+        "NFL", "NIH", "PDF", "POS", "ROI", "SUV", "TED", "UAE", "UFO", "UPS", "URL", "USA", "USB",
+        "VIP", "CPU", "DNA", "RNA", "CPI", "GDP", "UFC", "LAX", "EUR", "USD",
+    ]
+    .contains(&word)
 }
 
 /// Longer acronyms that could be pronounced but are spelled.
 pub fn is_long_acronym(word: &str) -> bool {
-    matches!(
-        word,
-        "AARP"
-            | "ASAP"
-            | "CAGR"
-            | "EFTA"
-            | "HDMI"
-            | "ICAO"
-            | "LGBTQ"
-            | "NAACP"
-            | "OECD"
-            | "UCLA"
-            | "UEFI"
-            | "USAF"
-            | "USDA"
-            | "USMC"
-            | "USSR"
-            | "WIPO"
-    )
+    [
+        "AARP", "ASAP", "CAGR", "EFTA", "HDMI", "ICAO", "LGBTQ", "NAACP", "OECD", "UCLA", "UEFI",
+        "USAF", "USDA", "USMC", "USSR", "WIPO",
+    ]
+    .contains(&word)
 }
 
 /// Longer acronyms that are words though their letters do not look it.
 pub fn is_long_word(word: &str) -> bool {
-    matches!(
-        word,
-        "NVIDIA"
-            | "JSON"
-            | "YAML"
-            | "TOML"
-            | "CMOS"
-            | "EPUB"
-            | "GNOME"
-            | "GNU"
-            | "CRISPR"
-            | "IPSEC"
-            | "JPEG"
-            | "MPEG"
-            | "HVAC"
-            | "IKEA"
-            | "TSHIRT"
-            | "HMMM"
-            | "HMM"
-            | "SHHH"
-    )
+    [
+        "NVIDIA", "JSON", "YAML", "TOML", "CMOS", "EPUB", "GNOME", "GNU", "CRISPR", "IPSEC",
+        "JPEG", "MPEG", "HVAC", "IKEA", "TSHIRT", "HMMM", "HMM", "SHHH",
+    ]
+    .contains(&word)
 }
 
 /// Words of mixed letters whose capitals are spelled.
@@ -322,60 +89,14 @@ pub fn mixed(word: &str) -> Option<&'static str> {
 
 /// Names of letters that are also written small.
 pub fn is_small_acronym(word: &str) -> bool {
-    matches!(
-        word,
-        "html"
-            | "css"
-            | "http"
-            | "https"
-            | "sql"
-            | "xml"
-            | "php"
-            | "url"
-            | "urls"
-            | "pdf"
-            | "pdfs"
-            | "api"
-            | "apis"
-            | "usb"
-            | "gpu"
-            | "gpus"
-            | "cpu"
-            | "cpus"
-            | "dns"
-            | "ssh"
-            | "vpn"
-            | "dvd"
-            | "npm"
-            | "csv"
-            | "svg"
-            | "png"
-            | "jpg"
-            | "tv"
-            | "tvs"
-            | "pc"
-            | "pcs"
-            | "llm"
-            | "llms"
-            | "sdk"
-            | "tls"
-            | "ssl"
-            | "tcp"
-            | "udp"
-            | "ftp"
-            | "diy"
-            | "faq"
-            | "faqs"
-            | "btw"
-            | "fyi"
-            | "omg"
-            | "lgbt"
-            | "gdp"
-            | "dna"
-            | "ceo"
-            | "cli"
-            | "gui"
-    )
+    [
+        "html", "css", "http", "https", "sql", "xml", "php", "url", "urls", "pdf", "pdfs", "api",
+        "apis", "usb", "gpu", "gpus", "cpu", "cpus", "dns", "ssh", "vpn", "dvd", "npm", "csv",
+        "svg", "png", "jpg", "tv", "tvs", "pc", "pcs", "llm", "llms", "sdk", "tls", "ssl", "tcp",
+        "udp", "ftp", "diy", "faq", "faqs", "btw", "fyi", "omg", "lgbt", "gdp", "dna", "ceo",
+        "cli", "gui",
+    ]
+    .contains(&word)
 }
 
 fn is_vowel(c: u8) -> bool {
@@ -414,140 +135,25 @@ pub fn is_pronounceable(word: &str) -> bool {
 
 /// Groups of consonants that English words begin with.
 fn begins_words(group: &str) -> bool {
-    matches!(
-        group,
-        "BL" | "BR"
-            | "CH"
-            | "CL"
-            | "CR"
-            | "DR"
-            | "DW"
-            | "FL"
-            | "FR"
-            | "GH"
-            | "GL"
-            | "GN"
-            | "GR"
-            | "KN"
-            | "PH"
-            | "PL"
-            | "PR"
-            | "PS"
-            | "RH"
-            | "SC"
-            | "SH"
-            | "SK"
-            | "SL"
-            | "SM"
-            | "SN"
-            | "SP"
-            | "SQ"
-            | "ST"
-            | "SW"
-            | "TH"
-            | "TR"
-            | "TW"
-            | "WH"
-            | "WR"
-            | "SCH"
-            | "SCR"
-            | "SHR"
-            | "SPL"
-            | "SPR"
-            | "STR"
-            | "THR"
-            | "CHR"
-    )
+    [
+        "BL", "BR", "CH", "CL", "CR", "DR", "DW", "FL", "FR", "GH", "GL", "GN", "GR", "KN", "PH",
+        "PL", "PR", "PS", "RH", "SC", "SH", "SK", "SL", "SM", "SN", "SP", "SQ", "ST", "SW", "TH",
+        "TR", "TW", "WH", "WR", "SCH", "SCR", "SHR", "SPL", "SPR", "STR", "THR", "CHR",
+    ]
+    .contains(&group)
 }
 
 /// Groups of consonants that English words end with.
 fn ends_words(group: &str) -> bool {
-    matches!(
-        group,
-        "BS" | "BT"
-            | "CH"
-            | "CK"
-            | "CKS"
-            | "CS"
-            | "CT"
-            | "CTS"
-            | "DS"
-            | "FF"
-            | "FT"
-            | "FTS"
-            | "GH"
-            | "GHT"
-            | "GS"
-            | "KS"
-            | "LD"
-            | "LDS"
-            | "LF"
-            | "LK"
-            | "LL"
-            | "LLS"
-            | "LM"
-            | "LP"
-            | "LPS"
-            | "LS"
-            | "LT"
-            | "LTS"
-            | "MB"
-            | "MP"
-            | "MPS"
-            | "MS"
-            | "NCH"
-            | "ND"
-            | "NDS"
-            | "NG"
-            | "NGS"
-            | "NK"
-            | "NKS"
-            | "NS"
-            | "NT"
-            | "NTH"
-            | "NTS"
-            | "PH"
-            | "PS"
-            | "PT"
-            | "RB"
-            | "RC"
-            | "RCH"
-            | "RD"
-            | "RDS"
-            | "RF"
-            | "RG"
-            | "RK"
-            | "RKS"
-            | "RL"
-            | "RLD"
-            | "RM"
-            | "RMS"
-            | "RN"
-            | "RNS"
-            | "RP"
-            | "RS"
-            | "RST"
-            | "RT"
-            | "RTH"
-            | "RTS"
-            | "RVS"
-            | "SH"
-            | "SK"
-            | "SP"
-            | "SS"
-            | "ST"
-            | "STS"
-            | "TCH"
-            | "TH"
-            | "THS"
-            | "TS"
-            | "TT"
-            | "WL"
-            | "WN"
-            | "WS"
-            | "XT"
-            | "ZZ"
-    )
+    [
+        "BS", "BT", "CH", "CK", "CKS", "CS", "CT", "CTS", "DS", "FF", "FT", "FTS", "GH", "GHT",
+        "GS", "KS", "LD", "LDS", "LF", "LK", "LL", "LLS", "LM", "LP", "LPS", "LS", "LT", "LTS",
+        "MB", "MP", "MPS", "MS", "NCH", "ND", "NDS", "NG", "NGS", "NK", "NKS", "NS", "NT", "NTH",
+        "NTS", "PH", "PS", "PT", "RB", "RC", "RCH", "RD", "RDS", "RF", "RG", "RK", "RKS", "RL",
+        "RLD", "RM", "RMS", "RN", "RNS", "RP", "RS", "RST", "RT", "RTH", "RTS", "RVS", "SH", "SK",
+        "SP", "SS", "ST", "STS", "TCH", "TH", "THS", "TS", "TT", "WL", "WN", "WS", "XT", "ZZ",
+    ]
+    .contains(&group)
 }
 
 #[cfg(test)]

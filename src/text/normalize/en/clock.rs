@@ -37,10 +37,8 @@ fn is_ratio(look: &Look) -> bool {
         "of" | "is" | "was" | "by" | "at" => word_before(look, start).0.lower(),
         _ => first,
     };
-    matches!(
-        word.as_str(),
-        "ratio" | "ratios" | "odds" | "scale" | "proportion" | "won" | "beat" | "lost"
-    )
+    ["ratio", "ratios", "odds", "scale", "proportion", "won", "beat", "lost"]
+        .contains(&word.as_str())
 }
 
 fn with_minutes(look: &Look, hour: u64, len: usize) -> Option<Reading> {

@@ -1,6 +1,6 @@
 //! Numbers that name things: codes, models, rooms, dimensions.
 
-use super::around::{is_digit, is_end, space, word_at, word_before};
+use super::around::{is_digit, is_end, is_letter, space, word_at, word_before};
 use super::numeral::Numeral;
 use super::spell;
 use super::suffix::{self, Counted};
@@ -23,9 +23,9 @@ pub fn code(look: &Look, _: &Context) -> Option<Reading> {
             return Reading::say(digits, spell::by_digit(&look.text(0, digits)));
         }
         Some('#') => return in_groups(look).or_else(|| short(look, digits)),
-        Some(c) if c.is_alphabetic() => return attached(look, digits),
-        Some('-' | '‑') if super::sign::is_attached(look, 1) => return attached(look, digits),
-        Some('-' | '‑') if look.back(1).is_some_and(char::is_alphabetic) => {
+        Some(c) if is_letter(c) => return attached(look, digits),
+        Some('-' | '‑') if super::dash::is_attached(look, 1) => return attached(look, digits),
+        Some('-' | '‑') if look.back(1).is_some_and(is_letter) => {
             let (word, _) = word_before(look, 1);
             let capital = look.back(1).is_some_and(char::is_uppercase);
             return if capital && word.len() > 0 { attached(look, digits) } else { None };
@@ -64,10 +64,10 @@ fn short(look: &Look, digits: usize) -> Option<Reading> {
 
 /// Digits that touch letters before them: "MP3", "BA2490", "FY2024", "GPT-3.5".
 fn attached(look: &Look, digits: usize) -> Option<Reading> {
-    if digits == 4 {
-        if let Ok(value @ 1950..2050) = look.text(0, 4).parse::<u64>() {
-            return Reading::say(4, spell::year(value));
-        }
+    if digits == 4
+        && let Ok(value @ 1950..2050) = look.text(0, 4).parse::<u64>()
+    {
+        return Reading::say(4, spell::year(value));
     }
     if digits == 3 && look.is(1, "00") && look.peek(0) != Some('0') {
         return Reading::say(3, spell::integer(&look.text(0, 3)));
@@ -235,5 +235,5 @@ pub fn dimensions(look: &Look, _: &Context) -> Option<Reading> {
         return Reading::say(end + suffix.len, format!("{} {many}", parts.join(" by ")));
     }
     let spoken = parts.join(if gap == 1 { " times " } else { " by " });
-    is_end(look.peek(end)).then(|| Reading::Say { len: end, spoken })
+    is_end(look.peek(end)).then_some(Reading::Say { len: end, spoken })
 }

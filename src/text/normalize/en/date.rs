@@ -1,6 +1,6 @@
 //! Dates.
 
-use super::around::{is_digit, is_end, space, word_at, word_before};
+use super::around::{is_digit, is_end, is_word_char, space, word_at, word_before};
 use super::calendar;
 use super::numeral::{whole, whole_alone};
 use super::spell;
@@ -78,10 +78,8 @@ fn written_in_digits(look: &Look) -> Option<Reading> {
         return Reading::say(end, format!("{name} {day}, {}", spell::year(year)));
     }
     let (before, _) = word_before(look, 0);
-    let wants_date = matches!(
-        before.lower().as_str(),
-        "on" | "by" | "until" | "since" | "before" | "after" | "due" | "dated" | "through"
-    );
+    let wants_date = ["on", "by", "until", "since", "before", "after", "due", "dated", "through"]
+        .contains(&before.lower().as_str());
     let wants_date = wants_date || calendar::is_weekday(before.as_str());
     if wants_date && sign == '/' && closes(look, end) {
         return Reading::say(end, format!("{name} {day}"));
@@ -163,12 +161,12 @@ fn last_day(look: &Look, n: usize) -> Option<(u64, usize)> {
 fn year_after(look: &Look, n: usize) -> (Option<u64>, usize) {
     let comma = usize::from(look.peek(n) == Some(','));
     let start = n + comma + 1;
-    if look.peek(n + comma) == Some(' ') && is_digit(look.peek(start)) {
-        if let Some((year, len)) = whole_alone(look, start, 4, 4) {
-            if (1000..3000).contains(&year) {
-                return (Some(year), start + len);
-            }
-        }
+    if look.peek(n + comma) == Some(' ')
+        && is_digit(look.peek(start))
+        && let Some((year, len)) = whole_alone(look, start, 4, 4)
+        && (1000..3000).contains(&year)
+    {
+        return (Some(year), start + len);
     }
     (None, n)
 }
@@ -178,7 +176,7 @@ pub fn month_first(look: &Look, context: &Context) -> Option<Reading> {
     if !matches!(
         look.peek(0)?,
         'J' | 'F' | 'M' | 'A' | 'S' | 'O' | 'N' | 'D' | 'j' | 'f' | 'a' | 's' | 'o' | 'n' | 'd'
-    ) || look.back(0).is_some_and(char::is_alphanumeric)
+    ) || look.back(0).is_some_and(is_word_char)
     {
         return None;
     }

@@ -67,22 +67,11 @@ fn is_grade(look: &Look, n: usize) -> bool {
     let (first, start) = word_before(look, 0);
     let (second, _) = word_before(look, start);
     let grade = |word: &str| {
-        matches!(
-            word,
-            "score"
-                | "scored"
-                | "scores"
-                | "rating"
-                | "rated"
-                | "rate"
-                | "gave"
-                | "give"
-                | "got"
-                | "grade"
-                | "page"
-                | "step"
-                | "part"
-        )
+        [
+            "score", "scored", "scores", "rating", "rated", "rate", "gave", "give", "got", "grade",
+            "page", "step", "part",
+        ]
+        .contains(&word)
     };
     grade(first.lower().as_str())
         || grade(second.lower().as_str())
@@ -176,7 +165,7 @@ pub fn ratio(look: &Look, _: &Context) -> Option<Reading> {
         end += 1 + next.len;
         spoken = format!("{spoken} to {}", next.spoken());
     }
-    (end > first.len && is_end(look.peek(end))).then(|| Reading::Say { len: end, spoken })
+    (end > first.len && is_end(look.peek(end))).then_some(Reading::Say { len: end, spoken })
 }
 
 /// Whether a quotation mark at `n` stands for inches: none is open, and a word follows.

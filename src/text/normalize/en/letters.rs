@@ -1,8 +1,9 @@
 //! Words in capitals, by their letters or as words.
 
-use super::abbreviation::{begins_word, spaced};
+use super::abbreviation::begins_word;
 use super::acronyms;
 use super::around::{Word, is_end, word_at, word_before};
+use super::initials::spaced;
 use crate::text::normalize::context::Context;
 use crate::text::normalize::look::Look;
 use crate::text::normalize::reading::Reading;

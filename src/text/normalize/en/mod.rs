@@ -8,8 +8,10 @@ mod calendar;
 mod clock;
 mod code;
 mod currencies;
+mod dash;
 mod date;
 mod fraction;
+mod initials;
 mod letters;
 mod numeral;
 mod phone;
@@ -39,7 +41,7 @@ pub const RULES: &[Rule] = &[
     Rule { name: "en year", read: year::year },
     Rule { name: "en money", read: quantity::money_sign },
     Rule { name: "en number", read: quantity::quantity },
-    Rule { name: "en dash", read: sign::dash },
+    Rule { name: "en dash", read: dash::dash },
     Rule { name: "en dots", read: sign::dots },
     Rule { name: "en slash", read: sign::slash },
     Rule { name: "en sign", read: sign::named },
@@ -49,7 +51,7 @@ pub const RULES: &[Rule] = &[
 pub const WORDS: &[Rule] = &[
     Rule { name: "en date", read: date::month_first },
     Rule { name: "en money", read: quantity::money_code },
-    Rule { name: "en initials", read: abbreviation::initials },
+    Rule { name: "en initials", read: initials::initials },
     Rule { name: "en abbreviation", read: abbreviation::slashed },
     Rule { name: "en abbreviation", read: abbreviation::word },
     Rule { name: "en Roman numeral", read: roman::roman },
@@ -60,8 +62,8 @@ pub const WORDS: &[Rule] = &[
 
 /// For places that begin with a space.
 pub const SPACES: &[Rule] = &[
-    Rule { name: "en dash", read: sign::spaced_dash },
-    Rule { name: "en table", read: sign::spaced_bar },
+    Rule { name: "en dash", read: dash::spaced_dash },
+    Rule { name: "en table", read: dash::spaced_bar },
 ];
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Numbers with what they count: "5 km", "5-10%", "$3.50", "30 USD".
 
-use super::around::{is_end, space, word_at, word_before};
+use super::around::{is_end, is_letter, is_word_char, space, word_at, word_before};
 use super::currencies::{self, Currency};
 use super::numeral::Numeral;
 use super::spell;
@@ -12,7 +12,7 @@ use crate::text::normalize::reading::Reading;
 /// A number or a range of numbers, and what is counted.
 pub fn quantity(look: &Look, _: &Context) -> Option<Reading> {
     let first = Numeral::read(look, 0)?;
-    if first.digits.is_empty() && look.back(0).is_some_and(|c| c.is_alphanumeric() || c == '.') {
+    if first.digits.is_empty() && look.back(0).is_some_and(|c| is_word_char(c) || c == '.') {
         return None;
     }
     let (second, end) = match range_end(look, first.len) {
@@ -73,32 +73,32 @@ pub fn quantity(look: &Look, _: &Context) -> Option<Reading> {
 /// Whether the word before is of things that have a number and a letter.
 fn is_label(look: &Look) -> bool {
     let (before, _) = word_before(look, 0);
-    matches!(
-        before.lower().as_str(),
-        "exit"
-            | "section"
-            | "apartment"
-            | "apt"
-            | "room"
-            | "gate"
-            | "unit"
-            | "seat"
-            | "building"
-            | "block"
-            | "level"
-            | "grade"
-            | "question"
-            | "figure"
-            | "table"
-            | "row"
-            | "bus"
-            | "route"
-            | "platform"
-            | "terminal"
-            | "article"
-            | "type"
-            | "form"
-    )
+    [
+        "exit",
+        "section",
+        "apartment",
+        "apt",
+        "room",
+        "gate",
+        "unit",
+        "seat",
+        "building",
+        "block",
+        "level",
+        "grade",
+        "question",
+        "figure",
+        "table",
+        "row",
+        "bus",
+        "route",
+        "platform",
+        "terminal",
+        "article",
+        "type",
+        "form",
+    ]
+    .contains(&before.lower().as_str())
 }
 
 /// Whether the quantity that ends at `n` stands before a noun, as in "a 5 km run".
@@ -106,7 +106,7 @@ fn is_attributive(look: &Look, n: usize) -> bool {
     let (before, _) = word_before(look, 0);
     matches!(before.as_str(), "a" | "A" | "an")
         && look.peek(n) == Some(' ')
-        && look.peek(n + 1).is_some_and(char::is_alphabetic)
+        && look.peek(n + 1).is_some_and(is_letter)
         && !matches!(
             word_at(look, n + 1).as_str(),
             "a" | "an" | "and" | "or" | "is" | "was" | "for" | "in" | "on" | "at" | "to" | "per"
@@ -152,7 +152,7 @@ pub fn money_sign(look: &Look, _: &Context) -> Option<Reading> {
 /// Letters of a currency and the amount behind them: "US$5", "USD 30", "Rs. 500".
 pub fn money_code(look: &Look, context: &Context) -> Option<Reading> {
     let first = look.peek(0)?;
-    if !first.is_ascii_uppercase() || look.back(0).is_some_and(char::is_alphanumeric) {
+    if !first.is_ascii_uppercase() || look.back(0).is_some_and(is_word_char) {
         return None;
     }
     let word = word_at(look, 0);

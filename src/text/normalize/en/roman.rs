@@ -126,97 +126,71 @@ fn goes_on(look: &Look, n: usize) -> bool {
 
 /// Whether a numeral behind the word counts.
 fn is_numbered(word: &Word) -> bool {
-    matches!(
-        word.lower().as_str(),
-        "chapter"
-            | "part"
-            | "volume"
-            | "vol"
-            | "book"
-            | "act"
-            | "scene"
-            | "section"
-            | "title"
-            | "article"
-            | "type"
-            | "phase"
-            | "stage"
-            | "class"
-            | "war"
-            | "level"
-            | "grade"
-            | "figure"
-            | "table"
-            | "appendix"
-            | "bowl"
-            | "episode"
-            | "unit"
-            | "module"
-            | "lesson"
-            | "option"
-            | "olympiad"
-            | "category"
-            | "mark"
-    )
+    [
+        "chapter", "part", "volume", "vol", "book", "act", "scene", "section", "title", "article",
+        "type", "phase", "stage", "class", "war", "level", "grade", "figure", "table", "appendix",
+        "bowl", "episode", "unit", "module", "lesson", "option", "olympiad", "category", "mark",
+    ]
+    .contains(&word.lower().as_str())
 }
 
 /// Names of rulers, who are counted with ordinals.
 fn is_ruler(name: &str) -> bool {
-    matches!(
-        name,
-        "Henry"
-            | "Louis"
-            | "Elizabeth"
-            | "Charles"
-            | "George"
-            | "Edward"
-            | "Richard"
-            | "William"
-            | "James"
-            | "Philip"
-            | "Francis"
-            | "Frederick"
-            | "Catherine"
-            | "Nicholas"
-            | "Alexander"
-            | "Peter"
-            | "Napoleon"
-            | "Wilhelm"
-            | "Pius"
-            | "Benedict"
-            | "Leo"
-            | "Paul"
-            | "John"
-            | "Gregory"
-            | "Innocent"
-            | "Urban"
-            | "Clement"
-            | "Ramses"
-            | "Ramesses"
-            | "Thutmose"
-            | "Cleopatra"
-            | "Ptolemy"
-            | "Darius"
-            | "Xerxes"
-            | "Mehmed"
-            | "Murad"
-            | "Selim"
-            | "Ivan"
-            | "Gustav"
-            | "Gustavus"
-            | "Christian"
-            | "Carl"
-            | "Harald"
-            | "Olaf"
-            | "Ferdinand"
-            | "Joseph"
-            | "Leopold"
-            | "Margaret"
-            | "Mary"
-            | "Boniface"
-            | "Constantine"
-            | "Justinian"
-    )
+    [
+        "Henry",
+        "Louis",
+        "Elizabeth",
+        "Charles",
+        "George",
+        "Edward",
+        "Richard",
+        "William",
+        "James",
+        "Philip",
+        "Francis",
+        "Frederick",
+        "Catherine",
+        "Nicholas",
+        "Alexander",
+        "Peter",
+        "Napoleon",
+        "Wilhelm",
+        "Pius",
+        "Benedict",
+        "Leo",
+        "Paul",
+        "John",
+        "Gregory",
+        "Innocent",
+        "Urban",
+        "Clement",
+        "Ramses",
+        "Ramesses",
+        "Thutmose",
+        "Cleopatra",
+        "Ptolemy",
+        "Darius",
+        "Xerxes",
+        "Mehmed",
+        "Murad",
+        "Selim",
+        "Ivan",
+        "Gustav",
+        "Gustavus",
+        "Christian",
+        "Carl",
+        "Harald",
+        "Olaf",
+        "Ferdinand",
+        "Joseph",
+        "Leopold",
+        "Margaret",
+        "Mary",
+        "Boniface",
+        "Constantine",
+        "Justinian",
+    ]
+    .contains(&name)
 }
 
 /// The value of a Roman numeral in its usual form.

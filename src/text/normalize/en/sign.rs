@@ -1,106 +1,13 @@
 //! Signs.
 
-use super::around::{begins_sentences, is_digit, word_at, word_before};
+use super::around::{begins_sentences, is_digit, is_letter, is_word_char, word_at, word_before};
 use super::currencies;
+use super::dash::pause;
 use super::fraction;
 use super::units;
 use crate::text::normalize::context::Context;
 use crate::text::normalize::look::Look;
 use crate::text::normalize::reading::Reading;
-
-/// Minus signs, hyphens and dashes.
-pub fn dash(look: &Look, context: &Context) -> Option<Reading> {
-    let sign = look.peek(0)?;
-    if !matches!(sign, '-' | '−' | '–' | '—' | '‒' | '―') {
-        return None;
-    }
-    let before = look.back(0);
-    let next = look.peek(1);
-    let number = is_digit(next)
-        || next == Some('.') && is_digit(look.peek(2))
-        || next.is_some_and(|c| currencies::of_sign(c).is_some()) && is_digit(look.peek(2));
-    if number && sign != '—' {
-        return before_number(look, before);
-    }
-    let letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-    if matches!(sign, '-' | '−') && next != Some('-') {
-        let stray = sign == '-' && !letter(before) && next == Some(' ');
-        return if stray { pause(1, context) } else { None };
-    }
-    if sign == '–' && letter(before) && letter(next) {
-        // "the London–Paris train".
-        return Reading::say(1, "-");
-    }
-    pause(look.count(0, 8, |c| c == sign), context)
-}
-
-/// A dash before a number: a sign, a range, or the hyphen of a name.
-fn before_number(look: &Look, before: Option<char>) -> Option<Reading> {
-    match before {
-        Some('.') if matches!(look.back(1), Some('m' | 'M')) => Reading::say(1, "to"),
-        Some(c) if c.is_ascii_digit() && is_attached(look, 0) => Reading::say(1, ""),
-        Some(c) if c.is_ascii_digit() || matches!(c, '%' | '°' | '"' | '\'') => {
-            Reading::say(1, "to")
-        }
-        Some(c) if c.is_alphabetic() => {
-            let (word, start) = word_before(look, 0);
-            match word.as_str() {
-                "st" | "nd" | "rd" | "th" if is_digit(look.back(start)) => Reading::say(1, "to"),
-                "UTC" | "GMT" => Reading::say(1, "minus"),
-                "am" | "pm" | "AM" | "PM" | "m"
-                    if is_digit(look.back(start)) || is_digit(look.back(start + 1)) =>
-                {
-                    Reading::say(1, "to")
-                }
-                name if name.ends_with(|c: char| c.is_ascii_uppercase()) => Reading::say(1, ""),
-                _ => None,
-            }
-        }
-        Some(c) if matches!(c, ')' | ']' | '_') => None,
-        _ => Reading::say(1, "minus"),
-    }
-}
-
-/// Whether the digits that end `n` places back touch a letter before them, as in "i7".
-pub fn is_attached(look: &Look, n: usize) -> bool {
-    let digits = (0..6).take_while(|i| is_digit(look.back(n + i))).count();
-    digits > 0 && look.back(n + digits).is_some_and(|c| c.is_ascii_alphabetic())
-}
-
-/// A comma where something was spoken and no sign of a pause behind it.
-fn pause(len: usize, context: &Context) -> Option<Reading> {
-    let pause = if context.spoken.is_some_and(char::is_alphanumeric) { ", " } else { "" };
-    Reading::say(len, pause)
-}
-
-/// A dash between spaces, from the space before it.
-pub fn spaced_dash(look: &Look, context: &Context) -> Option<Reading> {
-    if look.peek(0)? != ' ' || !matches!(look.peek(1)?, '-' | '–' | '—' | '―') {
-        return None;
-    }
-    let dashes = look.count(1, 4, |c| matches!(c, '-' | '–' | '—' | '―'));
-    if look.peek(1 + dashes)? != ' ' || context.is_chinese_sentence() {
-        return None;
-    }
-    let pause = match context.spoken {
-        Some(c) if c.is_alphanumeric() || matches!(c, ')' | '"' | '”' | '\'') => ", ",
-        Some('\n') | None => return None,
-        _ => " ",
-    };
-    Reading::say(2 + dashes, pause)
-}
-
-/// A bar of a table, from the space before it.
-pub fn spaced_bar(look: &Look, context: &Context) -> Option<Reading> {
-    if look.peek(0)? != ' ' || look.peek(1)? != '|' || context.is_chinese_sentence() {
-        return None;
-    }
-    let line = look.count(0, 120, |c| matches!(c, '|' | '-' | ':' | ' '));
-    match look.peek(line) {
-        None | Some('\n' | '\r') => Reading::say(line, ""),
-        _ => pause(2 + usize::from(look.peek(2) == Some(' ')), context),
-    }
-}
 
 /// "..." and "…".
 pub fn dots(look: &Look, context: &Context) -> Option<Reading> {
@@ -109,7 +16,7 @@ pub fn dots(look: &Look, context: &Context) -> Option<Reading> {
         return None;
     }
     let len = look.count(0, 12, |c| matches!(c, '.' | '…'));
-    let spoken = context.spoken.is_some_and(char::is_alphanumeric);
+    let spoken = context.spoken.is_some_and(is_word_char);
     let spaces = look.count(len, 3, |c| c == ' ');
     let mark = match look.peek(len + spaces) {
         _ if !spoken => "",
@@ -134,7 +41,7 @@ pub fn slash(look: &Look, _: &Context) -> Option<Reading> {
     if before == Some(' ') && next == Some(' ') {
         return Reading::say(1, "or");
     }
-    let letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    let letter = |c: Option<char>| c.is_some_and(is_word_char);
     if before.is_some_and(char::is_uppercase) && is_digit(next) {
         // "3G/4G", "HTTP/2".
         return Reading::say(1, " ");
@@ -166,24 +73,11 @@ pub fn slash(look: &Look, _: &Context) -> Option<Reading> {
 }
 
 fn is_rate(word: &str) -> bool {
-    matches!(
-        word,
-        "second"
-            | "sec"
-            | "minute"
-            | "min"
-            | "hour"
-            | "hr"
-            | "day"
-            | "week"
-            | "month"
-            | "mo"
-            | "year"
-            | "yr"
-            | "night"
-            | "person"
-            | "user"
-    )
+    [
+        "second", "sec", "minute", "min", "hour", "hr", "day", "week", "month", "mo", "year", "yr",
+        "night", "person", "user",
+    ]
+    .contains(&word)
 }
 
 /// Signs that have a name, or none.
@@ -193,13 +87,13 @@ pub fn named(look: &Look, context: &Context) -> Option<Reading> {
         return None;
     }
     let before = look.back(0);
-    let letter_before = before.is_some_and(char::is_alphanumeric);
+    let letter_before = before.is_some_and(is_word_char);
     let say = |name: &str| Reading::say(1, name);
     match sign {
         // A list without spaces.
         ',' if is_digit(before) && is_digit(look.peek(1)) => say(", "),
         // A share's symbol.
-        '$' if letter_before || look.peek(1).is_some_and(char::is_alphabetic) => say(""),
+        '$' if letter_before || look.peek(1).is_some_and(is_letter) => say(""),
         '*' if is_digit(before) && is_digit(look.peek(1)) => say("times"),
         '|' | '¦' => bar(look, context),
         '&' => entity(look).or_else(|| say("and")),
@@ -250,11 +144,7 @@ pub fn named(look: &Look, context: &Context) -> Option<Reading> {
         '³' if letter_before => say("cubed"),
         '\\' => say("backslash"),
         '<' | '>' | '[' | ']' | '{' | '}' | '^' | '_' | '*' | '~' | '～' | '`' => {
-            say(if letter_before && look.peek(1).is_some_and(char::is_alphanumeric) {
-                " "
-            } else {
-                ""
-            })
+            say(if letter_before && look.peek(1).is_some_and(is_word_char) { " " } else { "" })
         }
         '①'..='⑳' => {
             Reading::say(1, super::spell::cardinal(u64::from(u32::from(sign) - 0x2460) + 1))

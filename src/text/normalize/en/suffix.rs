@@ -1,6 +1,6 @@
 //! What stands behind a number and is read with it: scale words, units, currencies.
 
-use super::around::{ends_sentence, is_end, space, word_at, word_before};
+use super::around::{ends_sentence, is_end, is_letter, space, word_at, word_before};
 use super::currencies::{self, Currency};
 use super::units;
 use crate::text::normalize::context::{Context, Language};
@@ -154,7 +154,7 @@ fn symbol(look: &Look, n: usize) -> String {
         }
         Some(c) if sign(c) => c.to_string(),
         _ => {
-            let letters = look.count(n, 9, |c| c.is_alphabetic() && !sign(c));
+            let letters = look.count(n, 9, |c| is_letter(c) && !sign(c));
             look.text(n, letters)
         }
     }

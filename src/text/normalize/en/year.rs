@@ -1,6 +1,6 @@
 //! Years, decades, ordinals.
 
-use super::around::{Word, is_digit, is_end, space, word_at, word_before};
+use super::around::{Word, is_digit, is_end, is_letter, space, word_at, word_before};
 use super::calendar;
 use super::date::ordinal_suffix;
 use super::numeral::{Numeral, whole};
@@ -44,8 +44,7 @@ pub fn decade(look: &Look, _: &Context) -> Option<Reading> {
 
 /// "'99".
 pub fn short_year(look: &Look, _: &Context) -> Option<Reading> {
-    if !matches!(look.peek(0)?, '\'' | '’' | '‘') || look.back(0).is_some_and(char::is_alphabetic)
-    {
+    if !matches!(look.peek(0)?, '\'' | '’' | '‘') || look.back(0).is_some_and(is_letter) {
         return None;
     }
     let (value, _) = whole(look, 1, 2, 2)?;
@@ -63,22 +62,8 @@ pub fn short_year(look: &Look, _: &Context) -> Option<Reading> {
 fn names_decades(look: &Look) -> bool {
     let back = usize::from(look.back(0) == Some('-'));
     let (before, _) = word_before(look, back);
-    matches!(
-        before.lower().as_str(),
-        "the"
-            | "early"
-            | "late"
-            | "mid"
-            | "his"
-            | "her"
-            | "their"
-            | "my"
-            | "your"
-            | "our"
-            | "in"
-            | "and"
-            | "or"
-    )
+    ["the", "early", "late", "mid", "his", "her", "their", "my", "your", "our", "in", "and", "or"]
+        .contains(&before.lower().as_str())
 }
 
 /// Years and ranges of years.
@@ -148,63 +133,64 @@ fn era(look: &Look, n: usize) -> &'static str {
 
 fn goes_before_years(word: &Word) -> bool {
     calendar::month(word.as_str()).is_some()
-        || matches!(
-            word.lower().as_str(),
-            "in" | "since"
-                | "by"
-                | "circa"
-                | "year"
-                | "from"
-                | "until"
-                | "till"
-                | "during"
-                | "before"
-                | "after"
-                | "early"
-                | "late"
-                | "mid"
-                | "pre"
-                | "post"
-                | "spring"
-                | "summer"
-                | "autumn"
-                | "fall"
-                | "winter"
-                | "copyright"
-                | "est"
-                | "b"
-                | "d"
-                | "c"
-                | "ca"
-                | "born"
-                | "died"
-                | "between"
-        )
+        || [
+            "in",
+            "since",
+            "by",
+            "circa",
+            "year",
+            "from",
+            "until",
+            "till",
+            "during",
+            "before",
+            "after",
+            "early",
+            "late",
+            "mid",
+            "pre",
+            "post",
+            "spring",
+            "summer",
+            "autumn",
+            "fall",
+            "winter",
+            "copyright",
+            "est",
+            "b",
+            "d",
+            "c",
+            "ca",
+            "born",
+            "died",
+            "between",
+        ]
+        .contains(&word.lower().as_str())
 }
 
 /// Words before a number that counts.
 fn counts_before(word: &Word) -> bool {
-    matches!(
-        word.lower().as_str(),
-        "than"
-            | "about"
-            | "over"
-            | "under"
-            | "nearly"
-            | "almost"
-            | "some"
-            | "only"
-            | "exactly"
-            | "another"
-            | "approximately"
-            | "roughly"
-            | "least"
-            | "most"
-            | "times"
-            | "plus"
-            | "minus"
-            | "equals"
-    )
+    [
+        "than",
+        "about",
+        "over",
+        "under",
+        "nearly",
+        "almost",
+        "some",
+        "only",
+        "exactly",
+        "another",
+        "approximately",
+        "roughly",
+        "least",
+        "most",
+        "times",
+        "plus",
+        "minus",
+        "equals",
+    ]
+    .contains(&word.lower().as_str())
 }
 
 /// Whether something countable follows a number that ends at `n`.
@@ -220,7 +206,7 @@ fn counts(look: &Look, n: usize) -> bool {
     let plural = word.starts_with(|c: char| c.is_ascii_lowercase())
         && word.ends_with('s')
         && !word.ends_with("ss")
-        && !matches!(word, "is" | "was" | "as" | "has" | "its" | "this" | "us" | "does" | "sees");
+        && !["is", "was", "as", "has", "its", "this", "us", "does", "sees"].contains(&word);
     let (before, _) = word_before(look, 0);
     plural && before.as_str() != "the" && before.as_str() != "The"
         || matches!(word, "people" | "men" | "women" | "children" | "of")
