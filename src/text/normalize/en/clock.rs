@@ -43,8 +43,20 @@ fn is_ratio(look: &Look) -> bool {
 
 fn with_minutes(look: &Look, hour: u64, len: usize) -> Option<Reading> {
     let (minute, minute_len) = whole(look, len + 1, 2, 2)?;
-    (hour <= 24 && minute < 60).then_some(())?;
+    (hour < 60 && minute < 60).then_some(())?;
     let mut end = len + 1 + minute_len;
+    if hour > 24 {
+        // Of a stopwatch.
+        let alone = is_end(look.peek(end)) && look.peek(end) != Some(':');
+        let seconds = spell::cardinal(minute);
+        return alone
+            .then(|| Reading::Say { len: end, spoken: duration(0, hour, minute, &seconds) });
+    }
+    // "19:00h".
+    let hours = usize::from(look.peek(end) == Some('h') && is_end(look.peek(end + 1)));
+    if hours == 1 {
+        return Reading::say(end + 1, of_day(hour, minute, false));
+    }
     let mut second = None;
     if look.peek(end) == Some(':') && is_digit(look.peek(end + 1)) {
         let (value, second_len) = whole(look, end + 1, 2, 2)?;

@@ -1,6 +1,7 @@
 //! Minus signs, hyphens, dashes and bars.
 
-use super::around::{is_digit, is_letter, is_word_char, word_before};
+use super::around::{is_digit, is_letter, is_word_char, word_at, word_before};
+use super::calendar;
 use super::currencies;
 use crate::text::normalize::context::Context;
 use crate::text::normalize::look::Look;
@@ -21,6 +22,11 @@ pub fn dash(look: &Look, context: &Context) -> Option<Reading> {
         return before_number(look, before);
     }
     let letter = |c: Option<char>| c.is_some_and(is_word_char);
+    let month = || calendar::month(word_at(look, 1).as_str()).is_some();
+    if matches!(sign, '-' | '–') && is_digit(before) && month() {
+        // "Jan 1–Feb 5".
+        return Reading::say(1, "to");
+    }
     if matches!(sign, '-' | '−') && next != Some('-') {
         let stray = sign == '-' && !letter(before) && next == Some(' ');
         return if stray { pause(1, context) } else { None };
@@ -50,6 +56,7 @@ fn before_number(look: &Look, before: Option<char>) -> Option<Reading> {
                 {
                     Reading::say(1, "to")
                 }
+                month if calendar::month(month).is_some() => Reading::say(1, "to"),
                 name if name.ends_with(|c: char| c.is_ascii_uppercase()) => Reading::say(1, ""),
                 _ => None,
             }

@@ -122,6 +122,8 @@ fn day_and_month(look: &Look) -> Option<Reading> {
     is_end(look.peek(end)).then_some(())?;
     if !full && look.peek(end) == Some('.') && space(look, end + 1) == 1 && !joined {
         end += usize::from(is_digit(look.peek(end + 2)));
+    } else if !full && look.is(end, "., ") && is_digit(look.peek(end + 3)) {
+        end += 1;
     }
     let (year, end) = if joined && matches!(look.peek(end), Some('-' | '/')) {
         let (year, len) = whole(look, end + 1, 2, 4)?;

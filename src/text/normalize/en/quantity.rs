@@ -101,16 +101,17 @@ fn is_label(look: &Look) -> bool {
     .contains(&before.lower().as_str())
 }
 
-/// Whether the quantity that ends at `n` stands before a noun, as in "a 5 km run".
+/// Whether the quantity that ends at `n` stands before a noun, as in "a 5 km run" and "$10 bills".
 fn is_attributive(look: &Look, n: usize) -> bool {
+    if look.peek(n) != Some(' ') || !look.peek(n + 1).is_some_and(is_letter) {
+        return false;
+    }
     let (before, _) = word_before(look, 0);
-    matches!(before.as_str(), "a" | "A" | "an")
-        && look.peek(n) == Some(' ')
-        && look.peek(n + 1).is_some_and(is_letter)
-        && !matches!(
-            word_at(look, n + 1).as_str(),
-            "a" | "an" | "and" | "or" | "is" | "was" | "for" | "in" | "on" | "at" | "to" | "per"
-        )
+    let next = word_at(look, n + 1);
+    let nouns = ["bill", "bills", "note", "notes", "coin", "coins", "question", "mark", "range"];
+    let goes_on = ["a", "an", "and", "or", "is", "was", "for", "in", "on", "at", "to", "per"];
+    nouns.contains(&next.as_str())
+        || matches!(before.as_str(), "a" | "A" | "an") && !goes_on.contains(&next.as_str())
 }
 
 /// Whether a dash between two numbers is rather a minus: "10 - 4 = 6", "5-3=2".
@@ -184,6 +185,17 @@ fn money(look: &Look, n: usize, currency: &Currency, sign: Option<char>) -> Opti
     let first = Numeral::read(look, n)?;
     let mut end = n + first.len;
     let mut scale = money_scale(look, end);
+    if look.is(end + scale.0, "-dollar") && is_end(look.peek(end + scale.0 + 7)) {
+        // "a $5 million-dollar home" says the currency itself.
+        return Reading::say(end + scale.0, format!("{} {}", first.spoken(), scale.1).trim_end());
+    }
+    let after = range_to(look, end + scale.0, sign).map_or(end + scale.0, |(gap, second)| {
+        let end = end + scale.0 + gap + second.len;
+        end + money_scale(look, end).0
+    });
+    // "$5 CAD".
+    let (code_len, code) = repeated_code(look, after);
+    let currency = &code.filter(|_| sign.is_some()).unwrap_or(*currency);
     let second = range_to(look, end + scale.0, sign);
     let spoken = match second {
         Some((gap, second)) => {
@@ -205,7 +217,7 @@ fn money(look: &Look, n: usize, currency: &Currency, sign: Option<char>) -> Opti
         }
     };
     end += scale.0;
-    Reading::say(end + repeated_code(look, end), spoken)
+    Reading::say(end + code_len, spoken)
 }
 
 /// As [`suffix::scale`], with the letters that only money has: "$5K", "$2T".
@@ -235,14 +247,17 @@ fn range_to(look: &Look, n: usize, sign: Option<char>) -> Option<(usize, Numeral
     Some((gap + repeated, second))
 }
 
-/// A code that says the currency again, as in "$5 USD".
-fn repeated_code(look: &Look, n: usize) -> usize {
+/// A code behind an amount that says the currency again, or which dollars are meant: its length,
+/// and the currency.
+fn repeated_code(look: &Look, n: usize) -> (usize, Option<Currency>) {
     if look.peek(n) != Some(' ') || !look.peek(n + 1).is_some_and(|c| c.is_ascii_uppercase()) {
-        return 0;
+        return (0, None);
     }
     let word = word_at(look, n + 1);
-    let code = currencies::of_code(word.as_str()).is_some();
-    if code && is_end(look.peek(n + 1 + word.len())) { 1 + word.len() } else { 0 }
+    match currencies::of_code(word.as_str()) {
+        Some(currency) if is_end(look.peek(n + 1 + word.len())) => (1 + word.len(), Some(currency)),
+        _ => (0, None),
+    }
 }
 
 /// "three dollars and fifty cents", "one point two million dollars"; "five dollar" before a noun.

@@ -90,6 +90,8 @@ pub fn named(look: &Look, context: &Context) -> Option<Reading> {
     let letter_before = before.is_some_and(is_word_char);
     let say = |name: &str| Reading::say(1, name);
     match sign {
+        // Parts of a section's or a version's number.
+        '.' if is_digit(before) && is_digit(look.peek(1)) => say("point"),
         // A list without spaces.
         ',' if is_digit(before) && is_digit(look.peek(1)) => say(", "),
         // A share's symbol.

@@ -61,6 +61,8 @@ pub fn scale(look: &Look, n: usize) -> Option<(usize, &'static str)> {
         (1, "million") => "million",
         (1, "billion") => "billion",
         (1, "trillion") => "trillion",
+        (1, "lakh") => "lakh",
+        (1, "crore") => "crore",
         (0, "k") => "thousand",
         (0, "M") | (_, "mn" | "mln" | "mil") => "million",
         (0, "B") | (_, "bn" | "Bn" | "bln") => "billion",
