@@ -51,6 +51,11 @@ impl NormalStream {
         self.read == self.chars.len()
     }
 
+    /// Whether what is held begins with a space, so that the word before it is complete.
+    pub fn holds_space(&self) -> bool {
+        self.chars.get(self.read) == Some(&' ')
+    }
+
     fn read(&mut self, complete: bool) -> Vec<Piece> {
         let mut pieces: Vec<Piece> = Vec::new();
         while self.read < self.chars.len() {
@@ -86,7 +91,10 @@ impl NormalStream {
         }
         let rules = match script(first) {
             Script::Chinese => zh::RULES,
-            Script::Letters => en::WORDS,
+            Script::Letters => match find(zh::WORDS) {
+                Some(found) => return found,
+                None => en::WORDS,
+            },
             Script::Space => en::SPACES,
             Script::Other => match self.context.language(look) {
                 Language::Chinese => zh::RULES,
