@@ -1,6 +1,6 @@
 //! Times of day and durations.
 
-use super::around::{ends_sentence, is_digit, is_end, space, word_before};
+use super::around::{ends_hour, is_digit, is_end, space, word_before};
 use super::numeral::whole;
 use super::spell;
 use crate::text::normalize::context::Context;
@@ -37,16 +37,26 @@ fn is_ratio(look: &Look) -> bool {
         "of" | "is" | "was" | "by" | "at" => word_before(look, start).0.lower(),
         _ => first,
     };
-    matches!(
-        word.as_str(),
-        "ratio" | "ratios" | "odds" | "scale" | "proportion" | "won" | "beat" | "lost"
-    )
+    ["ratio", "ratios", "odds", "scale", "proportion", "won", "beat", "lost"]
+        .contains(&word.as_str())
 }
 
 fn with_minutes(look: &Look, hour: u64, len: usize) -> Option<Reading> {
     let (minute, minute_len) = whole(look, len + 1, 2, 2)?;
-    (hour <= 24 && minute < 60).then_some(())?;
+    (hour < 60 && minute < 60).then_some(())?;
     let mut end = len + 1 + minute_len;
+    if hour > 24 {
+        // Of a stopwatch.
+        let alone = is_end(look.peek(end)) && look.peek(end) != Some(':');
+        let seconds = spell::cardinal(minute);
+        return alone
+            .then(|| Reading::Say { len: end, spoken: duration(0, hour, minute, &seconds) });
+    }
+    // "19:00h".
+    let hours = usize::from(look.peek(end) == Some('h') && is_end(look.peek(end + 1)));
+    if hours == 1 {
+        return Reading::say(end + 1, of_day(hour, minute, false));
+    }
     let mut second = None;
     if look.peek(end) == Some(':') && is_digit(look.peek(end + 1)) {
         let (value, second_len) = whole(look, end + 1, 2, 2)?;
@@ -135,7 +145,7 @@ pub fn half_of_day(look: &Look, n: usize) -> Option<(usize, &'static str)> {
     if !matches!(look.peek(m), Some('m' | 'M')) || !is_end(look.peek(m + 1)) {
         return None;
     }
-    let last = dotted && look.peek(m + 1) == Some('.') && !ends_sentence(look, m + 2, false);
+    let last = dotted && look.peek(m + 1) == Some('.') && !ends_hour(look, m + 2);
     Some((m + 1 + usize::from(last), letters))
 }
 

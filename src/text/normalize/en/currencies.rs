@@ -43,7 +43,7 @@ pub fn of_sign(sign: char) -> Option<Currency> {
 /// The currency of letters before a dollar or yen sign, as in `US$5`.
 pub fn of_prefix(letters: &str, sign: char) -> Option<Currency> {
     match (letters, sign) {
-        ("US", '$') => of_code("USD"),
+        ("US" | "USD", '$') => of_code("USD"),
         ("A" | "AU", '$') => of_code("AUD"),
         ("C" | "CA", '$') => of_code("CAD"),
         ("HK", '$') => of_code("HKD"),

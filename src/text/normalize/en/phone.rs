@@ -1,6 +1,6 @@
 //! Phone numbers: digit by digit, with a pause between groups.
 
-use super::around::{is_digit, is_end, word_before};
+use super::around::{is_digit, is_end, is_letter, is_word_char, word_before};
 use super::numeral::whole;
 use super::spell;
 use crate::text::normalize::context::Context;
@@ -72,9 +72,17 @@ pub fn phone(look: &Look, _: &Context) -> Option<Reading> {
     if plus == 1 && !is_digit(look.peek(1))
         || first == '(' && !is_digit(look.peek(1))
         || !matches!(first, '+' | '(' | '0'..='9')
-        || look.back(0).is_some_and(char::is_alphanumeric)
+        || look.back(0).is_some_and(is_word_char)
     {
         return None;
+    }
+    // "1-800-FLOWERS".
+    if look.is(0, "1-8")
+        && look.peek(3) == look.peek(4)
+        && look.peek(5) == Some('-')
+        && look.peek(6).is_some_and(is_letter)
+    {
+        return Reading::say(6, format!("one, {}, ", spell::by_digit(&look.text(2, 3))));
     }
     let groups = Groups::read(look, plus);
     let total = groups.total();
@@ -93,6 +101,8 @@ pub fn phone(look: &Look, _: &Context) -> Option<Reading> {
     let wanted = match groups.lens().as_slice() {
         [3, 3, 4] | [1, 3, 3, 4] => true,
         [3, 4] if hyphens && groups.separators.len() == 1 => !is_round(look, &groups),
+        [3, 8] | [3, 7] | [4, 7] | [4, 8] if hyphens => first == '0',
+        [2, 4, 4] | [3, 4, 4] if first == '(' => true,
         [4, 3, 4] | [3, 4, 4] | [5, 6] | [4, 3, 3] | [2, 4, 4] => {
             first == '0' || first == '1' && total == 11 || first == '4' && total == 10 && hyphens
         }
@@ -100,7 +110,7 @@ pub fn phone(look: &Look, _: &Context) -> Option<Reading> {
         [3] => is_called(look) && is_short(&look.text(0, 3)),
         _ => false,
     };
-    if wanted || is_called(look) && (7..=15).contains(&total) {
+    if wanted || is_called(look) && (5..=15).contains(&total) {
         return say(look, &groups, "");
     }
     // "9-1-1".
@@ -113,21 +123,8 @@ pub fn phone(look: &Look, _: &Context) -> Option<Reading> {
 
 /// Numbers of three digits that people call.
 fn is_short(digits: &str) -> bool {
-    matches!(
-        digits,
-        "911"
-            | "999"
-            | "112"
-            | "411"
-            | "311"
-            | "511"
-            | "811"
-            | "988"
-            | "110"
-            | "119"
-            | "120"
-            | "101"
-    )
+    ["911", "999", "112", "411", "311", "511", "811", "988", "110", "119", "120", "101"]
+        .contains(&digits)
 }
 
 /// Whether two groups are rather a range of round numbers, as in "500-1000".
