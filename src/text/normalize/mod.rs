@@ -8,12 +8,17 @@
 //! however it is cut.
 
 mod context;
+mod emoji;
 mod en;
 mod lexicon;
 mod look;
 mod markup;
 mod reading;
+mod science;
+mod special;
+mod speech;
 mod stream;
+mod web;
 mod width;
 mod zh;
 

@@ -5,7 +5,7 @@ use super::context::{Context, Language};
 use super::look::{AHEAD, BEHIND, Look};
 use super::reading::{Piece, Reading, Rule};
 use super::width;
-use super::{en, markup, zh};
+use super::{en, markup, special, zh};
 use crate::text::chars::{is_chinese, stands_alone};
 
 /// Reads one text as it comes. What it gives does not depend on where the text was cut; see
@@ -29,7 +29,7 @@ pub struct NormalStream {
 
 impl NormalStream {
     pub fn new(normalizer: Normalizer) -> Self {
-        let context = Context::new(normalizer.language);
+        let context = Context::new(normalizer.language, normalizer.emoji);
         Self { normalizer, context, ..Self::default() }
     }
 
@@ -84,7 +84,17 @@ impl NormalStream {
         if let Some(found) = find(markup::RULES) {
             return found;
         }
-        let rules = match script(first) {
+        let script = script_of(first);
+        let of_both = match script {
+            Script::Chinese => &[],
+            Script::Letters => special::WORDS,
+            Script::Space => special::SPACES,
+            Script::Other => special::SIGNS,
+        };
+        if let Some(found) = find(of_both) {
+            return found;
+        }
+        let rules = match script {
             Script::Chinese => zh::RULES,
             Script::Letters => en::WORDS,
             Script::Space => &[],
@@ -93,8 +103,12 @@ impl NormalStream {
                 Language::English => en::RULES,
             },
         };
-        find(rules).unwrap_or_else(|| {
-            let word = look.count(0, AHEAD, |c| script(c) == Script::Letters);
+        let left = match script {
+            Script::Other => special::LEFT,
+            _ => &[],
+        };
+        find(rules).or_else(|| find(left)).unwrap_or_else(|| {
+            let word = look.count(0, AHEAD, |c| script_of(c) == Script::Letters);
             (Reading::Keep(word.max(1)), None)
         })
     }
@@ -133,7 +147,7 @@ impl NormalStream {
     }
 }
 
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Script {
     Chinese,
     /// Of scripts that write words.
@@ -142,7 +156,7 @@ enum Script {
     Other,
 }
 
-fn script(c: char) -> Script {
+fn script_of(c: char) -> Script {
     match c {
         'a'..='z' | 'A'..='Z' => Script::Letters,
         ' ' | '\n' | '\t' | '\r' => Script::Space,

@@ -1,5 +1,7 @@
 //! English.
 
+pub mod spell;
+
 use super::reading::Rule;
 
 /// For places that begin with a digit or a sign.

@@ -1,5 +1,7 @@
 //! Mandarin.
 
+pub mod cardinal;
+
 use super::reading::Rule;
 
 /// For places that begin with an ideograph, a digit or a sign.
