@@ -97,7 +97,7 @@ impl NormalStream {
         let rules = match script {
             Script::Chinese => zh::RULES,
             Script::Letters => en::WORDS,
-            Script::Space => &[],
+            Script::Space => en::SPACES,
             Script::Other => match self.context.language(look) {
                 Language::Chinese => zh::RULES,
                 Language::English => en::RULES,
@@ -254,7 +254,7 @@ mod tests {
             pieces([text]).into_iter().map(|piece| piece.spoken).collect()
         };
         assert_eq!(spoken(TEXTS[0]), "Hello <strong>there</strong>, see the page now.");
-        assert_eq!(spoken("a < b and <b>c</b>"), "a < b and c");
+        assert_eq!(spoken("a < b and <b>c</b>"), "a less than b and c");
         assert_eq!(spoken("## Title\n- one\n- **two**"), "Title\none\ntwo");
         assert_eq!(spoken("Ｈｉ"), "Hi");
     }
