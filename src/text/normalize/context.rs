@@ -91,6 +91,8 @@ impl Context {
     }
 
     fn next_letter(&self, look: &Look) -> Option<Language> {
+        // Whether the character before is a digit, or a letter that belongs to one.
+        let mut number = true;
         for n in 0..NEAR {
             let c = look.peek(n)?;
             if ends_sentence(c) {
@@ -100,8 +102,8 @@ impl Context {
                 return Some(Language::Chinese);
             }
             // A letter that belongs to the number, as a unit, says nothing.
-            let behind_digit = n == 0 || look.peek(n - 1).is_some_and(|c| c.is_ascii_digit());
-            if c.is_alphabetic() && !behind_digit {
+            number = c.is_ascii_digit() || number && c.is_alphabetic();
+            if c.is_alphabetic() && !number {
                 return match self.chinese_after_name(look, n) {
                     true => Some(Language::Chinese),
                     false => Some(Language::English),
@@ -182,6 +184,7 @@ mod tests {
             ("你好。I am 12 now", English),
             ("5 GB内存", Chinese),
             ("5 GB memory", English),
+            ("我的iPhone Pro Max 256GB版", Chinese),
         ] {
             assert_eq!(language(text), expected, "{text}");
         }

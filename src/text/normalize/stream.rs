@@ -96,7 +96,10 @@ impl NormalStream {
         }
         let rules = match script {
             Script::Chinese => zh::RULES,
-            Script::Letters => en::WORDS,
+            Script::Letters => match find(zh::WORDS) {
+                Some(found) => return found,
+                None => en::WORDS,
+            },
             Script::Space => en::SPACES,
             Script::Other => match self.context.language(look) {
                 Language::Chinese => zh::RULES,

@@ -30,7 +30,11 @@ pub fn cardinal(value: u64) -> String {
     // Ten thousands of 亿 are 万亿, so what stands before 亿 is a number of its own.
     let (hundred_millions, rest) = (value / 100_000_000, value % 100_000_000);
     if hundred_millions > 0 {
-        below_hundred_million(&mut out, hundred_millions % 100_000_000, true);
+        if hundred_millions == 2 {
+            out.push('两');
+        } else {
+            below_hundred_million(&mut out, hundred_millions % 100_000_000, true);
+        }
         out.push('亿');
         if rest > 0 && rest < 10_000_000 {
             out.push('零');

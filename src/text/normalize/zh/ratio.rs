@@ -1,0 +1,157 @@
+//! Fractions, ratios and scores.
+
+use super::cardinal::digits;
+use super::near::{any_at, behind_word};
+use super::number::{Number, digit_at};
+use super::quantity::is_year;
+use crate::text::normalize::context::Context;
+use crate::text::normalize::look::Look;
+use crate::text::normalize::reading::Reading;
+
+/// Words before or behind a ratio or score.
+const BEFORE: &[&str] = &[
+    "比分",
+    "比例",
+    "配比",
+    "比率",
+    "比值",
+    "赔率",
+    "宽高比",
+    "长宽比",
+    "比",
+    "以",
+    "画面",
+    "赢",
+    "输",
+    "胜",
+    "负",
+    "平",
+    "战成",
+    "比数",
+    "总分",
+    "赛果",
+];
+const BEHIND: &[&str] = &[
+    "战胜",
+    "击败",
+    "逆转",
+    "取胜",
+    "获胜",
+    "领先",
+    "落败",
+    "大胜",
+    "险胜",
+    "力克",
+    "横扫",
+    "战平",
+    "落后",
+    "的比分",
+    "的比例",
+    "比例",
+    "的优势",
+    "惜败",
+    "完胜",
+    "打败",
+    "的战绩",
+    "告负",
+    "胜",
+    "的大比分",
+];
+
+/// Whether the words around two numbers, which end at `end`, say that they are compared.
+pub fn is_meant(look: &Look, end: usize) -> bool {
+    behind_word(look, BEFORE) || any_at(look, end, BEHIND)
+}
+
+/// 3:1 and, where the words say so, 2-1.
+pub fn ratio(look: &Look, _: &Context) -> Option<Reading> {
+    let first = Number::read(look, 0)?;
+    let sign = look.peek(first.len)?;
+    let colon = matches!(sign, ':' | '：' | '∶');
+    if !colon && sign != '-' || !digit_at(look, first.len + 1) {
+        return None;
+    }
+    let mut spoken = first.spoken();
+    let mut end = first.len;
+    // 1:2:3 has more than two.
+    while look.peek(end) == Some(sign) && digit_at(look, end + 1) && end < 100 {
+        let next = Number::read(look, end + 1)?;
+        spoken = format!("{spoken}比{}", next.spoken());
+        end += 1 + next.len;
+    }
+    let small = sign == '-' && first.whole.len() <= 3 && end <= 7;
+    (colon || small && is_meant(look, end)).then_some(())?;
+    Reading::say(end, spoken)
+}
+
+/// 3/4, and 1 1/2 with a whole number before it.
+pub fn fraction(look: &Look, _: &Context) -> Option<Reading> {
+    let first = Number::integer(look, 0)?;
+    match look.peek(first.len)? {
+        '/' => {
+            let (len, spoken) = simple(look, 0)?;
+            Reading::say(len, spoken)
+        }
+        ' ' => {
+            let (len, spoken) = simple(look, first.len + 1)?;
+            let whole = first.spoken();
+            Reading::say(first.len + 1 + len, format!("{whole}又{spoken}"))
+        }
+        c => {
+            let spoken = vulgar(c)?;
+            Reading::say(first.len + 1, format!("{}又{spoken}", first.spoken()))
+        }
+    }
+}
+
+/// A fraction at `n`.
+fn simple(look: &Look, n: usize) -> Option<(usize, String)> {
+    let over = Number::integer(look, n)?;
+    if look.peek(n + over.len) != Some('/') {
+        return None;
+    }
+    let under = Number::integer(look, n + over.len + 1)?;
+    let len = over.len + 1 + under.len;
+    // More parts make it no fraction.
+    let more = look.peek(n + len) == Some('/') && digit_at(look, n + len + 1);
+    let decimal = look.peek(n + len) == Some('.') && digit_at(look, n + len + 1);
+    if more || decimal || under.whole.starts_with('0') {
+        return None;
+    }
+    if is_year(&over) && under.has_digits(2) {
+        return Some((len, format!("{}到{}", digits(&over.whole), digits(&under.whole))));
+    }
+    if n == 0 && look.is(0, "24/7") {
+        return Some((len, "二十四七".into()));
+    }
+    // A hundredth is 百分之一, without a one before it.
+    let parts = match under.value() {
+        Some(100) => "百".into(),
+        Some(1000) => "千".into(),
+        Some(10_000) => "万".into(),
+        _ => under.spoken(),
+    };
+    Some((len, format!("{parts}分之{}", over.spoken())))
+}
+
+/// A fraction that is one character.
+pub fn vulgar(c: char) -> Option<&'static str> {
+    Some(match c {
+        '½' => "二分之一",
+        '⅓' => "三分之一",
+        '⅔' => "三分之二",
+        '¼' => "四分之一",
+        '¾' => "四分之三",
+        '⅕' => "五分之一",
+        '⅖' => "五分之二",
+        '⅗' => "五分之三",
+        '⅘' => "五分之四",
+        '⅙' => "六分之一",
+        '⅚' => "六分之五",
+        '⅛' => "八分之一",
+        '⅜' => "八分之三",
+        '⅝' => "八分之五",
+        '⅞' => "八分之七",
+        _ => return None,
+    })
+}

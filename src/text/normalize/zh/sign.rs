@@ -1,0 +1,256 @@
+//! Signs between and before numbers and words.
+
+use super::measure;
+use super::near::{any_at, chinese_at, letter_at, range_sign, skip_space};
+use super::number::{Number, digit_at};
+use super::quantity::{Tail, is_year, quantity};
+use super::ratio::vulgar;
+use crate::text::chars::is_chinese;
+use crate::text::normalize::context::Context;
+use crate::text::normalize::look::Look;
+use crate::text::normalize::reading::Reading;
+
+fn is_dash(c: char) -> bool {
+    matches!(c, '-' | '−' | '–' | '—' | '~' | '～')
+}
+
+/// What a number of another kind ends with, so that a dash behind it means "to".
+fn ends_amount(c: char) -> bool {
+    c.is_ascii_digit() || "年月日号號点點时時分秒周天岁元块角万亿%％‰℃度米克斤升吨里寸".contains(c)
+}
+
+/// A dash or tilde: "to" between amounts, minus, about, or no word.
+pub fn dash(look: &Look, context: &Context) -> Option<Reading> {
+    let first = look.peek(0)?;
+    if !is_dash(first) {
+        return None;
+    }
+    let tilde = matches!(first, '~' | '～');
+    let before = look.back(0);
+    let digit = digit_at(look, 1);
+    let amount = before.is_some_and(ends_amount);
+    let money = look.peek(1).is_some_and(|c| "$¥￥€£".contains(c));
+    if amount && (digit || money) {
+        // 零下5-3 and the like are ranges too; a minus has a space before it.
+        return Reading::say(1, "到");
+    }
+    let unit = before.is_some_and(|c| c.is_ascii_alphabetic())
+        && digit
+        && look.back(1).is_some_and(|c| c.is_ascii_digit());
+    if unit {
+        return Reading::say(1, "到");
+    }
+    if matches!(first, '-' | '−' | '–') && (digit || money) {
+        return negative(look, money);
+    }
+    if tilde && digit && !before.is_some_and(|c| c.is_ascii_alphanumeric()) {
+        return Reading::say(1, "约");
+    }
+    match first {
+        '~' | '～' => {
+            let between = before.is_some_and(is_chinese) && chinese_at(look, 1) && amount;
+            Reading::say(look.count(0, 20, |c| c == first), if between { "到" } else { "" })
+        }
+        '—' => {
+            let len = look.count(0, 20, |c| matches!(c, '—' | '―'));
+            let word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+            let pause = word(context.spoken) && word(look.peek(len)) || look.back(0) == Some('”');
+            let time = before.is_some_and(|c| "一二三四五六日天月".contains(c))
+                && look.peek(len).is_some_and(|c| "周星一二三四五六七八九十".contains(c));
+            Reading::say(
+                len,
+                if time {
+                    "到"
+                } else if pause {
+                    "，"
+                } else {
+                    ""
+                },
+            )
+        }
+        _ => hyphen(look, before),
+    }
+}
+
+/// A minus before a number.
+fn negative(look: &Look, money: bool) -> Option<Reading> {
+    let before = look.back(0);
+    if before.is_some_and(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | ')' | '）')) {
+        return hyphen(look, before);
+    }
+    if money {
+        return Reading::say(1, "负");
+    }
+    let number = Number::read(look, 1)?;
+    if before.is_some_and(is_chinese) && is_year(&number) {
+        return Reading::say(1, "，");
+    }
+    let end = 1 + number.len;
+    let tail = Tail::read(look, end);
+    if let Some(tail) = &tail
+        && tail.is_share()
+    {
+        return Reading::say(end + tail.len, tail.say(&format!("负{}", number.spoken())));
+    }
+    // -5~3℃: both in one reading, so that the sign of the second is one too.
+    if let Some((sign, to)) = range_sign(look, end)
+        && look.peek(end) != Some('-')
+        && let Some(last) = Number::read(look, end + sign)
+    {
+        let end = end + sign + last.len;
+        let tail = Tail::read(look, end).unwrap_or_default();
+        let all = tail.say(&format!("负{}{to}{}", number.spoken(), last.spoken()));
+        return Reading::say(end + tail.len, all);
+    }
+    // 歼-20 is a name.
+    let minus = tail.is_some()
+        || !before.is_some_and(is_chinese)
+        || before.is_some_and(|c| "为為是到至在于於得成变達达约温度拔差额即".contains(c))
+        || measure::is_at(look, end);
+    if !minus {
+        return Reading::say(1, "");
+    }
+    let tail = tail.unwrap_or_default();
+    Reading::say(end + tail.len, tail.say(&format!("负{}", number.spoken())))
+}
+
+/// A hyphen between words.
+fn hyphen(look: &Look, before: Option<char>) -> Option<Reading> {
+    let len = look.count(0, 20, |c| c == '-');
+    let digit_next = digit_at(look, len);
+    if len == 1 && before.is_some_and(|c| c.is_ascii_alphabetic()) && digit_next {
+        return Reading::say(1, "");
+    }
+    let chinese = before.is_some_and(is_chinese) && chinese_at(look, len);
+    if chinese {
+        let weekday = before.is_some_and(|c| "一二三四五六日天月年号点时".contains(c))
+            && any_at(
+                look,
+                len,
+                &[
+                    "周", "星期", "初", "高", "大", "次", "今", "明", "十", "一", "二", "三", "四",
+                    "五", "六", "七", "八", "九",
+                ],
+            );
+        return Reading::say(len, if weekday { "到" } else { "，" });
+    }
+    if len > 1 {
+        return Reading::say(len, "，");
+    }
+    let spaced = before == Some(' ') && look.peek(1) == Some(' ');
+    if spaced { Reading::say(1, "，") } else { Reading::say(1, "") }
+}
+
+/// A plus before a number, and between things.
+pub fn plus(look: &Look, context: &Context) -> Option<Reading> {
+    if look.peek(0)? != '+' {
+        return None;
+    }
+    let before = look.back(0);
+    if digit_at(look, 1)
+        && !before.is_some_and(|c| c.is_alphanumeric() && !is_chinese(c) || c == ' ')
+    {
+        let ahead = look.ahead(1);
+        let reading = quantity(&ahead, context);
+        look.absorb(&ahead);
+        if let Some(Reading::Say { len, spoken }) = reading
+            && !before.is_some_and(is_chinese)
+        {
+            return Reading::say(len + 1, format!("正{spoken}"));
+        }
+        let degrees = Number::read(look, 1).and_then(|n| Tail::read(look, 1 + n.len)).is_some();
+        return Reading::say(1, if degrees { "正" } else { "加" });
+    }
+    Reading::say(1, "加")
+}
+
+/// Other signs that stand for words.
+pub fn word_sign(look: &Look, _: &Context) -> Option<Reading> {
+    let first = look.peek(0)?;
+    if let Some(spoken) = vulgar(first) {
+        return Reading::say(1, spoken);
+    }
+    let spoken = match first {
+        '&' => "和",
+        '=' if look.peek(1) == Some('=') => {
+            return Reading::say(look.count(0, 3, |c| c == '='), "等于");
+        }
+        '=' => "等于",
+        '×' => "乘",
+        '÷' => "除以",
+        '<' if look.peek(1) == Some('=') => return Reading::say(2, "小于等于"),
+        '>' if look.peek(1) == Some('=') => return Reading::say(2, "大于等于"),
+        '<' => "小于",
+        '>' => "大于",
+        '≤' | '⩽' => "小于等于",
+        '≥' | '⩾' => "大于等于",
+        '≠' => "不等于",
+        '≈' | '≒' => "约等于",
+        '±' => "正负",
+        '°' | 'º' => "度",
+        '′' => "分",
+        '″' => "秒",
+        '%' => "百分号",
+        '‰' => "千分号",
+        '℃' => "摄氏度",
+        '℉' => "华氏度",
+        '㎡' => "平方米",
+        '²' => "平方",
+        '³' => "立方",
+        '→' | '⇒' | '➔' | '➜' => "到",
+        '№' => {
+            let number = Number::integer(look, skip_space(look, 1));
+            return number.map_or_else(
+                || Reading::say(1, "号"),
+                |n| Reading::say(skip_space(look, 1) + n.len, format!("{}号", n.spoken())),
+            );
+        }
+        '#' => {
+            let number = Number::integer(look, 1).filter(|_| look.back(0) != Some('#'));
+            let spoken = number.map(|n| (1 + n.len, format!("{}号", n.spoken())));
+            return spoken
+                .map_or_else(|| Reading::say(1, ""), |(len, spoken)| Reading::say(len, spoken));
+        }
+        '*' if look.back(0).is_some_and(|c| c.is_ascii_digit()) && digit_at(look, 1) => "乘",
+        '/' => return stroke(look),
+        _ => return None,
+    };
+    Reading::say(1, spoken)
+}
+
+/// A stroke: per, or, or no word.
+fn stroke(look: &Look) -> Option<Reading> {
+    let before = look.back(0);
+    let skip = before == Some(' ');
+    let before = if skip { look.back(1) } else { before };
+    let at = skip_space(look, 1);
+    let unit = before.is_some_and(|c| "元块角万米克升斤吨里圆镑币股次G".contains(c));
+    let per = [
+        "年", "月", "天", "日", "周", "小时", "分", "秒", "人", "次", "斤", "公斤", "千克", "克",
+        "吨", "平", "台", "件", "个", "张", "份", "晚", "间", "位", "升", "公里", "米", "千瓦",
+        "度", "瓶", "盒", "杯", "股", "亩", "季", "户", "场", "节", "课", "套", "辆", "条", "本",
+        "箱", "包", "袋", "斤",
+    ];
+    let money = before.is_some_and(|c| c.is_ascii_digit()) && any_at(look, at, &per);
+    let spoken = match () {
+        () if before == Some('和') && look.peek(at) == Some('或') => "",
+        () if digit_at(look, at) && measured(look) => "每",
+        () if !skip && (unit || money) && any_at(look, at, &per) => "每",
+        () if before.is_some_and(|c| c.is_alphanumeric()) && chinese_at(look, at) => "或",
+        () if before.is_some_and(is_chinese) && letter_at(look, at) => "或",
+        () if before.is_some_and(|c| c.is_ascii_alphanumeric())
+            && look.peek(at).is_some_and(|c| c.is_ascii_alphanumeric()) =>
+        {
+            " "
+        }
+        () => "",
+    };
+    Reading::say(1, spoken)
+}
+
+/// Whether what stands before the place is a unit in letters behind a digit.
+fn measured(look: &Look) -> bool {
+    let unit =
+        (0..4).take_while(|n| look.back(*n).is_some_and(|c| c.is_ascii_alphabetic())).count();
+    unit > 0 && look.back(unit).is_some_and(|c| c.is_ascii_digit())
+}
