@@ -37,6 +37,7 @@ pub const SIGNS: &[Rule] = &[
     Rule { name: "version", read: web::version::bare },
     Rule { name: "flag", read: web::identifier::flag },
     Rule { name: "formula", read: science::chemistry::with_number },
+    Rule { name: "term", read: science::power::term },
     Rule { name: "power of ten", read: science::power::scientific },
     Rule { name: "LaTeX", read: science::latex::latex },
     Rule { name: "power", read: science::power::power },
@@ -48,6 +49,7 @@ pub const SIGNS: &[Rule] = &[
 pub const SPACES: &[Rule] = &[
     Rule { name: "emoji", read: emoji::behind_space },
     Rule { name: "emoticon", read: emoji::face::behind_space },
+    Rule { name: "sign", read: science::operator::spaced_minus },
 ];
 
 /// For signs that no rule of a language reads.

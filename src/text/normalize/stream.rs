@@ -5,7 +5,7 @@ use super::context::{Context, Language};
 use super::look::{AHEAD, BEHIND, Look};
 use super::reading::{Piece, Reading, Rule};
 use super::width;
-use super::{en, markup, special, zh};
+use super::{en, markdown, markup, special, zh};
 use crate::text::chars::{is_chinese, stands_alone};
 
 /// Reads one text as it comes. What it gives does not depend on where the text was cut; see
@@ -25,6 +25,8 @@ pub struct NormalStream {
     offset: usize,
     /// Whether the last character spoken came from a rule.
     after_reading: bool,
+    /// Whether the last that was read is not spoken.
+    after_nothing: bool,
 }
 
 impl NormalStream {
@@ -81,7 +83,7 @@ impl NormalStream {
                 (rule.read)(look, &self.context).map(|reading| (reading, Some(rule.name)))
             })
         };
-        if let Some(found) = find(markup::RULES) {
+        if let Some(found) = find(markup::RULES).or_else(|| find(markdown::RULES)) {
             return found;
         }
         let script = script_of(first);
@@ -130,6 +132,11 @@ impl NormalStream {
             Reading::Keep(_) => chars.iter().collect(),
             Reading::Say { spoken, .. } => spoken,
         };
+        // Of two spaces around what is not spoken one stays.
+        if self.after_nothing && spoken == " " && before.is_none_or(char::is_whitespace) {
+            spoken.clear();
+        }
+        self.after_nothing = spoken.is_empty();
         // What is read otherwise stays a word of its own.
         let apart = (rule.is_some() || self.after_reading) && joins(before, spoken.chars().next());
         if !spoken.is_empty() {
@@ -257,7 +264,7 @@ mod tests {
             pieces([text]).into_iter().map(|piece| piece.spoken).collect()
         };
         assert_eq!(spoken(TEXTS[0]), "Hello <strong>there</strong>, see the page now.");
-        assert_eq!(spoken("a < b and <b>c</b>"), "a less than b and c");
+        assert_eq!(spoken("a < b and <b>c</b>"), "a is less than b and c");
         assert_eq!(spoken("## Title\n- one\n- **two**"), "Title\none\ntwo");
         assert_eq!(spoken("Ｈｉ"), "Hi");
     }

@@ -118,8 +118,7 @@ pub fn slash(look: &Look, _: &Context) -> Option<Reading> {
     let second = word_at(look, 1);
     let capitals = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_uppercase());
     let spoken = match (first.lower().as_str(), second.lower().as_str()) {
-        ("and", "or") => "",
-        ("day", "night") | ("either", "or") => "",
+        ("and", "or") | ("day", "night") | ("either", "or") => " ",
         (_, per) if is_rate(per) => {
             let name = units::per(second.as_str()).unwrap_or_default();
             return Reading::say(1 + second.len(), format!("per {name}"));
@@ -127,7 +126,7 @@ pub fn slash(look: &Look, _: &Context) -> Option<Reading> {
         ("he" | "she" | "his" | "her" | "him" | "hers", _)
         | ("yes" | "no" | "true" | "false" | "on" | "off", _)
         | ("male" | "female" | "mr" | "pass" | "win" | "buy", _) => "or",
-        _ if capitals(first.as_str()) && capitals(second.as_str()) => "",
+        _ if capitals(first.as_str()) && capitals(second.as_str()) => " ",
         _ => "slash",
     };
     Reading::say(1, spoken)

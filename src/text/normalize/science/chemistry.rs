@@ -50,10 +50,10 @@ impl Formula {
                     open -= 1;
                     formula.len += 1;
                 }
-                '0'..='9' => formula.number(look, |c| c.is_ascii_digit().then_some(c)),
+                '0'..='9' => formula.number(look, |c| c.is_ascii_digit().then_some(c))?,
                 _ if subscript(c).is_some_and(|c| c.is_ascii_digit()) => {
                     formula.typeset = true;
-                    formula.number(look, |c| subscript(c).filter(char::is_ascii_digit));
+                    formula.number(look, |c| subscript(c).filter(char::is_ascii_digit))?;
                 }
                 _ => break,
             }
@@ -76,15 +76,18 @@ impl Formula {
         Some(())
     }
 
-    fn number(&mut self, look: &Look, digit: impl Fn(char) -> Option<char>) {
+    fn number(&mut self, look: &Look, digit: impl Fn(char) -> Option<char>) -> Option<()> {
         let mut number = String::new();
-        while let Some(c) = look.peek(self.len).and_then(&digit).filter(|_| number.len() < 4) {
+        while let Some(c) = look.peek(self.len).and_then(&digit).filter(|_| number.len() < 3) {
             number.push(c);
             self.len += 1;
         }
         self.plain += &number;
         self.numbers += 1;
+        // Longer numbers are of codes.
+        let short = number.len() < 3 && !number.starts_with('0');
         self.parts.push(Part::Number(number));
+        short.then_some(())
     }
 
     /// `²⁺`, `^2+`, or `+` alone behind a well-known ion.

@@ -54,7 +54,7 @@ pub fn name(c: char) -> Option<(&'static str, &'static str)> {
         'φ' | 'ϕ' | 'Φ' => ("phi", "斐"),
         'χ' | 'Χ' => ("chi", "希"),
         'ψ' | 'Ψ' => ("psi", "普西"),
-        'ω' | 'Ω' | 'Ω' => ("omega", "欧米伽"),
+        'ω' | '\u{3A9}' | '\u{2126}' => ("omega", "欧米伽"),
         _ => return None,
     })
 }

@@ -64,31 +64,35 @@ const NEAR: usize = 24;
 /// Whether the place is in a formula, as an equals sign or another operator near it shows; no word
 /// may be between.
 pub fn in_formula(look: &Look) -> bool {
-    let sign = |c: char| {
+    near(look, 1, |c| {
         matches!(c, '=' | '+' | '×' | '÷' | '*' | '^' | '≤' | '≥' | '≠' | '≈' | '√' | '±')
-    };
-    let part = |c: char| {
-        c.is_ascii_alphanumeric()
-            || matches!(c, ' ' | '(' | ')' | '.' | '-' | '−' | '/' | '²' | '³')
-    };
+    })
+}
+
+/// Whether an equals sign is near, before the place or from `n` on, with no word between.
+pub fn in_equation(look: &Look, n: usize) -> bool {
+    near(look, n, |c| c == '=')
+}
+
+fn near(look: &Look, n: usize, sign: fn(char) -> bool) -> bool {
+    let ahead = (n..NEAR).map_while(|n| look.peek(n));
+    found(sign, (0..NEAR).map_while(|n| look.back(n))) || found(sign, ahead)
+}
+
+fn found(sign: fn(char) -> bool, chars: impl Iterator<Item = char>) -> bool {
     let mut letters = 0;
-    for c in (0..NEAR).map_while(|n| look.back(n)) {
-        letters = if c.is_ascii_alphabetic() { letters + 1 } else { 0 };
+    for c in chars {
         if sign(c) {
             return true;
         }
-        if !part(c) || letters > 1 {
-            break;
-        }
-    }
-    letters = 0;
-    for c in (1..NEAR).map_while(|n| look.peek(n)) {
         letters = if c.is_ascii_alphabetic() { letters + 1 } else { 0 };
-        if sign(c) {
-            return true;
-        }
-        if !part(c) || letters > 1 {
-            break;
+        let part = c.is_ascii_alphanumeric()
+            || matches!(
+                c,
+                ' ' | '(' | ')' | '.' | '-' | '−' | '/' | '²' | '³' | '+' | '×' | '÷' | '*' | '^'
+            );
+        if !part || letters > 1 {
+            return false;
         }
     }
     false

@@ -1,6 +1,6 @@
 //! Operators and arrows between numbers, letters and words.
 
-use super::operand::{Operand, after, before, in_formula};
+use super::operand::{Operand, after, before, in_equation, in_formula};
 use super::{greek, signs};
 use crate::text::chars::{is_chinese, is_punctuation, stands_alone};
 use crate::text::normalize::context::{Context, Language};
@@ -16,7 +16,9 @@ fn name(look: &Look, context: &Context, len: usize, names: (&str, &str)) -> Opti
         return Reading::say(len, name);
     }
     let mark = |c: Option<char>| c.is_some_and(|c| !c.is_whitespace() && !c.is_alphanumeric());
-    let left = if mark(look.back(0)) && context.spoken.is_some_and(|c| c != ' ' && c != '(') {
+    let left = if mark(look.back(0))
+        && context.spoken.is_some_and(|c| !stands_alone(c) && !matches!(c, ' ' | '(' | '\n'))
+    {
         " "
     } else {
         ""
@@ -67,8 +69,10 @@ fn arithmetic(look: &Look, context: &Context, c: char) -> Option<Reading> {
     let even = left_spaces.min(1) == right_spaces.min(1);
     match c {
         '+' if look.peek(1) == Some('+') => name(look, context, 2, ("plus plus", "加加")),
+        // A sign of the number: "拨打+86".
+        '+' if left == Word && left_spaces == 0 && right == Some(Number) => None,
         '+' if right.is_some() && even => name(look, context, 1, ("plus", "加")),
-        '+' if left_spaces == 0 => name(look, context, 1, ("plus", "加")),
+        '+' if left_spaces == 0 && right.is_none() => name(look, context, 1, ("plus", "加")),
         '*' if right.is_some()
             && even
             && (left_spaces > 0 || left != Word && right != Some(Word)) =>
@@ -77,15 +81,17 @@ fn arithmetic(look: &Look, context: &Context, c: char) -> Option<Reading> {
         }
         '×' if right.is_some() => name(look, context, 1, ("times", "乘")),
         '×' => name(look, context, 1, ("times", "倍")),
-        '·' | '⋅' | '∙' if left != Word && right.is_some_and(|right| right != Word) => {
+        '·' | '⋅' | '∙'
+            if left != Word
+                && right.is_some_and(|right| right != Word)
+                && (left, right) != (Variable, Some(Number)) =>
+        {
             name(look, context, 1, ("times", "乘"))
         }
-        '−' if right.is_some() => name(look, context, 1, ("minus", "减")),
+        '−' if right.is_some() && even && left != Word => name(look, context, 1, ("minus", "减")),
         '-' if even && left != Word && right.is_some_and(|right| right != Word) => {
-            let sure = left_spaces > 0
-                || left != Number
-                || right != Some(Number)
-                || followed_by_equals(look);
+            let sure =
+                left_spaces > 0 || left != Number || right != Some(Number) || in_equation(look, 1);
             if sure && in_formula(look) { name(look, context, 1, ("minus", "减")) } else { None }
         }
         '/' if even
@@ -101,13 +107,6 @@ fn arithmetic(look: &Look, context: &Context, c: char) -> Option<Reading> {
         }
         _ => None,
     }
-}
-
-/// Whether a number and an equals sign follow the sign at the place: `7-5=2`.
-fn followed_by_equals(look: &Look) -> bool {
-    let digits = look.count(1, 12, |c| c.is_ascii_digit() || c == '.');
-    let spaces = look.count(1 + digits, 1, |c| c == ' ');
-    look.peek(1 + digits + spaces) == Some('=')
 }
 
 fn relation(look: &Look, context: &Context, c: char) -> Option<Reading> {
@@ -185,6 +184,21 @@ fn arrow(look: &Look, context: &Context, len: usize) -> Option<Reading> {
         _ => ("to", "到"),
     };
     name(look, context, len, names)
+}
+
+/// A minus between spaces in an equation: `5 - 3 = 2`.
+pub fn spaced_minus(look: &Look, context: &Context) -> Option<Reading> {
+    if look.peek(0)? != ' ' || look.peek(1)? != '-' || look.peek(2)? != ' ' {
+        return None;
+    }
+    let value = |operand: Option<Operand>| operand.is_some_and(|operand| operand != Operand::Word);
+    if !value(before(look).0) || !value(after(look, 2).0) || !in_equation(look, 3) {
+        return None;
+    }
+    match context.language(look) {
+        Language::English => Reading::say(2, " minus"),
+        Language::Chinese => Reading::say(2, "减"),
+    }
 }
 
 /// The letter x as a sign between numbers: `3x4`, `3 x 4`.

@@ -1,6 +1,7 @@
 //! Powers and indices: `x²`, `10^6`, `1e-5`, `x₁`.
 
 use super::greek;
+use super::operand::in_equation;
 use super::signs::{self, subscript, superscript};
 use crate::text::normalize::context::{Context, Language};
 use crate::text::normalize::look::Look;
@@ -61,7 +62,7 @@ fn say_formula(speech: &mut Speech, text: &str) {
 pub fn scientific(look: &Look, context: &Context) -> Option<Reading> {
     let digits = look.count(0, 15, |c| c.is_ascii_digit());
     if digits == 0
-        || look.back(0).is_some_and(|c| c.is_alphanumeric() || matches!(c, '.' | '_' | '#'))
+        || look.back(0).is_some_and(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '#'))
     {
         return None;
     }
@@ -160,11 +161,48 @@ fn raised(look: &Look, n: usize) -> Option<(usize, String)> {
     (letter && single).then(|| (n + sign + 1, look.text(n, sign + 1)))
 }
 
-/// Small digits and letters below the line.
+/// Small digits and letters below the line, and `_{…}`.
 pub fn index(look: &Look, context: &Context) -> Option<Reading> {
-    subscript(look.peek(0)?)?;
-    let index: String = (0..8).map_while(|n| look.peek(n).and_then(subscript)).collect();
+    let first = look.peek(0)?;
+    let (len, index) = match first {
+        '_' if look.peek(1) == Some('{') => raised(look, 1)?,
+        _ => {
+            subscript(first)?;
+            let index: String = (0..8).map_while(|n| look.peek(n).and_then(subscript)).collect();
+            (index.chars().count(), index)
+        }
+    };
     let mut speech = Speech::new(context.language(look));
     say_formula(&mut speech, &index);
-    Reading::say(index.chars().count(), speech.spoken())
+    Reading::say(len, speech.spoken())
+}
+
+/// A number before an operator that would be a range or a measure elsewhere: `5-3=2`, `2×3=6`,
+/// `6.02×10^23`. The operator is read at its own place.
+pub fn term(look: &Look, context: &Context) -> Option<Reading> {
+    let number = |n: usize| {
+        let digits = look.count(n, 12, |c| c.is_ascii_digit());
+        let places = match look.peek(n + digits) {
+            Some('.') if digits > 0 => look.count(n + digits + 1, 12, |c| c.is_ascii_digit()),
+            _ => 0,
+        };
+        digits + if places > 0 { places + 1 } else { 0 }
+    };
+    let len = number(0);
+    if !(1..12).contains(&len)
+        || look.back(0).is_some_and(|c| c.is_ascii_alphanumeric() || c == '.')
+    {
+        return None;
+    }
+    let space = look.count(len, 1, |c| c == ' ');
+    let sign = look.peek(len + space).filter(|c| matches!(c, '-' | '−' | '×'))?;
+    let second = len + space + 1 + look.count(len + space + 1, 1, |c| c == ' ');
+    let end = second + number(second);
+    let power = || look.peek(end).is_some_and(|c| c == '^' || superscript(c).is_some());
+    if end == second || !(sign == '×' && power() || in_equation(look, second)) {
+        return None;
+    }
+    let mut speech = Speech::new(context.language(look));
+    speech.decimal(&look.text(0, len));
+    Reading::say(len, speech.spoken())
 }

@@ -73,7 +73,6 @@ pub fn is_doubtful_domain(name: &str) -> bool {
             | "us"
             | "am"
             | "at"
-            | "be"
             | "do"
             | "no"
             | "my"
@@ -106,7 +105,6 @@ pub fn is_doubtful_domain(name: &str) -> bool {
             | "cafe"
             | "local"
             | "ink"
-            | "be"
     )
 }
 
@@ -114,19 +112,7 @@ pub fn is_doubtful_domain(name: &str) -> bool {
 pub fn is_word(name: &str) -> bool {
     matches!(
         name,
-        "me" | "to"
-            | "so"
-            | "it"
-            | "is"
-            | "in"
-            | "am"
-            | "at"
-            | "be"
-            | "do"
-            | "no"
-            | "my"
-            | "as"
-            | "co"
+        "me" | "to" | "so" | "it" | "is" | "in" | "am" | "at" | "do" | "no" | "my" | "as" | "co"
     )
 }
 

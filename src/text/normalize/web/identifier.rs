@@ -1,6 +1,7 @@
 //! Names in programs, spoken as the words they are made of.
 
 use super::token::{begins, ends, is_letter};
+use crate::text::chars::is_chinese;
 use crate::text::normalize::context::Context;
 use crate::text::normalize::look::Look;
 use crate::text::normalize::reading::Reading;
@@ -69,7 +70,7 @@ fn named_language(look: &Look, context: &Context) -> Option<Reading> {
     let letter = look.peek(0)?.to_ascii_uppercase();
     let (sign, len) = match (letter, look.peek(1)?) {
         ('C', '+') if look.peek(2) == Some('+') => (("plus plus", "加加"), 3),
-        ('C' | 'F' | 'J', '#') => (("sharp", "井"), 2),
+        ('C' | 'F' | 'J', '#') => (("sharp", "sharp"), 2),
         _ => return None,
     };
     let mut speech = Speech::new(context.language_of(look, len));
@@ -83,8 +84,9 @@ pub fn flag(look: &Look, context: &Context) -> Option<Reading> {
     if look.peek(0)? != '-' {
         return None;
     }
-    let apart =
-        look.back(0).is_none_or(|c| c.is_whitespace() || matches!(c, '`' | '(' | '[' | '"'));
+    let apart = look
+        .back(0)
+        .is_none_or(|c| c.is_whitespace() || is_chinese(c) || matches!(c, '`' | '(' | '[' | '"'));
     let dashes = look.count(0, 3, |c| c == '-');
     if !apart || dashes > 2 || !is_letter(look.peek(dashes)) {
         return None;

@@ -44,7 +44,9 @@ pub fn hashtag(look: &Look, context: &Context) -> Option<Reading> {
     }
     if look.back(0).is_some_and(is_chinese) && !is_digit(Some(first)) {
         let topic = (0..LONGEST).map_while(|n| look.back(n)).any(|c| c == '#');
-        return topic.then(|| Reading::Say { len: 1, spoken: String::new() });
+        if topic {
+            return Reading::say(1, "");
+        }
     }
     if !begins(look) || look.back(0) == Some('&') {
         return None;

@@ -27,7 +27,8 @@ pub fn run(look: &Look, n: usize, is: impl Fn(char) -> bool) -> usize {
     }
     while len > 0 {
         let Some(last) = look.peek(n + len - 1) else { break };
-        let opened = |open: char| (0..len).any(|i| look.peek(n + i) == Some(open));
+        let has = |c: char| (0..len).filter(|i| look.peek(n + i) == Some(c)).count();
+        let opened = |open: char| has(open) >= has(last);
         let sentence = match last {
             ')' => !opened('('),
             ']' => !opened('['),
