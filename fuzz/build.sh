@@ -10,4 +10,4 @@ export RUSTFLAGS="--cfg fuzzing -Zsanitizer=address -Cpasses=sancov-module \
 target=$(rustc +nightly -vV | sed -n 's/^host: //p')
 # Named, so that build scripts are built without these flags.
 cargo +nightly build --release --target "$target" "$@"
-ls "target/$target/release/"{prompt,form,frames,pickle,archive,onnx,config}
+ls "target/$target/release/"{prompt,form,frames,pickle,archive,onnx,config,text}
