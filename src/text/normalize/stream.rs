@@ -53,6 +53,11 @@ impl NormalStream {
         self.read == self.chars.len()
     }
 
+    /// Whether what is held begins with a space, so that the word before it is complete.
+    pub fn holds_space(&self) -> bool {
+        self.chars.get(self.read) == Some(&' ')
+    }
+
     fn read(&mut self, complete: bool) -> Vec<Piece> {
         let mut pieces: Vec<Piece> = Vec::new();
         while self.read < self.chars.len() {
