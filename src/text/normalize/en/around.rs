@@ -1,5 +1,7 @@
 //! Words around a place.
 
+use super::calendar;
+use crate::text::chars::stands_alone;
 use crate::text::normalize::look::Look;
 
 const LONGEST: usize = 16;
@@ -17,7 +19,7 @@ impl Word {
     /// Letters that `next` gives one by one, up to the first character that is none.
     fn of(mut next: impl FnMut(usize) -> Option<char>) -> Self {
         let mut word = Self::NONE;
-        while let Some(c) = next(word.len).filter(|c| c.is_alphabetic()) {
+        while let Some(c) = next(word.len).filter(|c| is_letter(*c)) {
             if word.len == LONGEST || !c.is_ascii() {
                 return Self::NONE;
             }
@@ -67,9 +69,19 @@ pub fn word_before(look: &Look, n: usize) -> (Word, usize) {
     (word, start + len)
 }
 
+/// Whether a character is a letter of a script that writes words.
+pub fn is_letter(c: char) -> bool {
+    c.is_ascii_alphabetic() || c.is_alphabetic() && !stands_alone(c)
+}
+
+/// Whether a character is such a letter or a digit.
+pub fn is_word_char(c: char) -> bool {
+    c.is_ascii_digit() || is_letter(c)
+}
+
 /// Whether a number or a word ends before this character.
 pub fn is_end(c: Option<char>) -> bool {
-    !c.is_some_and(char::is_alphanumeric)
+    !c.is_some_and(is_word_char)
 }
 
 pub fn is_digit(c: Option<char>) -> bool {
@@ -98,97 +110,107 @@ pub fn ends_sentence(look: &Look, n: usize, surely: bool) -> bool {
     }
 }
 
+/// As [`ends_sentence`], behind "a.m." or "p.m.": zones and days follow those within a sentence.
+pub fn ends_hour(look: &Look, n: usize) -> bool {
+    let next = word_at(look, n + look.count(n, 3, |c| c == ' '));
+    let goes_on = next.is_capitals()
+        || calendar::is_weekday(next.as_str())
+        || calendar::month(next.as_str()).is_some();
+    !goes_on && ends_sentence(look, n, false)
+}
+
 /// Whether a capitalised word is one that sentences begin with, rather than a name.
 pub fn begins_sentences(word: &str) -> bool {
-    matches!(
-        word,
-        "A" | "After"
-            | "All"
-            | "Also"
-            | "Although"
-            | "An"
-            | "And"
-            | "Are"
-            | "As"
-            | "At"
-            | "Because"
-            | "Before"
-            | "But"
-            | "By"
-            | "Can"
-            | "Did"
-            | "Do"
-            | "Does"
-            | "Each"
-            | "Even"
-            | "Every"
-            | "First"
-            | "For"
-            | "From"
-            | "Has"
-            | "Have"
-            | "He"
-            | "Her"
-            | "Here"
-            | "His"
-            | "How"
-            | "However"
-            | "I"
-            | "If"
-            | "In"
-            | "Instead"
-            | "Is"
-            | "It"
-            | "Its"
-            | "Just"
-            | "Let"
-            | "Many"
-            | "Maybe"
-            | "Meanwhile"
-            | "Most"
-            | "My"
-            | "No"
-            | "Not"
-            | "Now"
-            | "On"
-            | "Once"
-            | "One"
-            | "Or"
-            | "Our"
-            | "People"
-            | "Please"
-            | "She"
-            | "Since"
-            | "So"
-            | "Some"
-            | "Still"
-            | "That"
-            | "The"
-            | "Their"
-            | "Then"
-            | "There"
-            | "These"
-            | "They"
-            | "This"
-            | "Those"
-            | "Though"
-            | "To"
-            | "Today"
-            | "Was"
-            | "We"
-            | "Were"
-            | "What"
-            | "When"
-            | "Where"
-            | "Which"
-            | "While"
-            | "Who"
-            | "Why"
-            | "Will"
-            | "With"
-            | "Yes"
-            | "Yet"
-            | "You"
-            | "Your"
-    )
+    [
+        "A",
+        "After",
+        "All",
+        "Also",
+        "Although",
+        "An",
+        "And",
+        "Are",
+        "As",
+        "At",
+        "Because",
+        "Before",
+        "But",
+        "By",
+        "Can",
+        "Did",
+        "Do",
+        "Does",
+        "Each",
+        "Even",
+        "Every",
+        "First",
+        "For",
+        "From",
+        "Has",
+        "Have",
+        "He",
+        "Her",
+        "Here",
+        "His",
+        "How",
+        "However",
+        "I",
+        "If",
+        "In",
+        "Instead",
+        "Is",
+        "It",
+        "Its",
+        "Just",
+        "Let",
+        "Many",
+        "Maybe",
+        "Meanwhile",
+        "Most",
+        "My",
+        "No",
+        "Not",
+        "Now",
+        "On",
+        "Once",
+        "One",
+        "Or",
+        "Our",
+        "People",
+        "Please",
+        "She",
+        "Since",
+        "So",
+        "Some",
+        "Still",
+        "That",
+        "The",
+        "Their",
+        "Then",
+        "There",
+        "These",
+        "They",
+        "This",
+        "Those",
+        "Though",
+        "To",
+        "Today",
+        "Was",
+        "We",
+        "Were",
+        "What",
+        "When",
+        "Where",
+        "Which",
+        "While",
+        "Who",
+        "Why",
+        "Will",
+        "With",
+        "Yes",
+        "Yet",
+        "You",
+        "Your",
+    ]
+    .contains(&word)
 }

@@ -50,6 +50,14 @@ pub fn name(month: usize) -> Option<&'static str> {
     NAMES.get(month.checked_sub(1)?).copied()
 }
 
+/// Whether a word is a weekday, written out or not.
+pub fn is_weekday(word: &str) -> bool {
+    matches!(
+        word,
+        "Monday" | "Tuesday" | "Wednesday" | "Thursday" | "Friday" | "Saturday" | "Sunday"
+    ) || weekday(word).is_some()
+}
+
 /// The weekday of an abbreviation.
 pub fn weekday(word: &str) -> Option<&'static str> {
     Some(match word {

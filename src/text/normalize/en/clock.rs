@@ -1,6 +1,6 @@
 //! Times of day and durations.
 
-use super::around::{ends_sentence, is_digit, is_end, space, word_before};
+use super::around::{ends_hour, is_digit, is_end, space, word_before};
 use super::numeral::whole;
 use super::spell;
 use crate::text::normalize::context::Context;
@@ -37,10 +37,8 @@ fn is_ratio(look: &Look) -> bool {
         "of" | "is" | "was" | "by" | "at" => word_before(look, start).0.lower(),
         _ => first,
     };
-    matches!(
-        word.as_str(),
-        "ratio" | "ratios" | "odds" | "scale" | "proportion" | "won" | "beat" | "lost"
-    )
+    ["ratio", "ratios", "odds", "scale", "proportion", "won", "beat", "lost"]
+        .contains(&word.as_str())
 }
 
 fn with_minutes(look: &Look, hour: u64, len: usize) -> Option<Reading> {
@@ -135,7 +133,7 @@ pub fn half_of_day(look: &Look, n: usize) -> Option<(usize, &'static str)> {
     if !matches!(look.peek(m), Some('m' | 'M')) || !is_end(look.peek(m + 1)) {
         return None;
     }
-    let last = dotted && look.peek(m + 1) == Some('.') && !ends_sentence(look, m + 2, false);
+    let last = dotted && look.peek(m + 1) == Some('.') && !ends_hour(look, m + 2);
     Some((m + 1 + usize::from(last), letters))
 }
 

@@ -1,9 +1,10 @@
 //! Numbers that name things: codes, models, rooms, dimensions.
 
-use super::around::{is_digit, is_end, space, word_at, word_before};
+use super::around::{is_digit, is_end, is_letter, space, word_at, word_before};
 use super::numeral::Numeral;
 use super::spell;
 use super::suffix::{self, Counted};
+use super::units;
 use crate::text::normalize::context::Context;
 use crate::text::normalize::look::Look;
 use crate::text::normalize::reading::Reading;
@@ -22,18 +23,29 @@ pub fn code(look: &Look, _: &Context) -> Option<Reading> {
             return Reading::say(digits, spell::by_digit(&look.text(0, digits)));
         }
         Some('#') => return in_groups(look).or_else(|| short(look, digits)),
-        Some(c) if c.is_alphabetic() => return attached(look, digits),
-        Some('-' | '‑') if look.back(1).is_some_and(char::is_alphabetic) => {
+        Some(c) if is_letter(c) => return attached(look, digits),
+        Some('-' | '‑') if super::dash::is_attached(look, 1) => return attached(look, digits),
+        Some('-' | '‑') if look.back(1).is_some_and(is_letter) => {
             let (word, _) = word_before(look, 1);
             let capital = look.back(1).is_some_and(char::is_uppercase);
             return if capital && word.len() > 0 { attached(look, digits) } else { None };
         }
         _ => {}
     }
+    // The zip code behind a state.
+    if digits == 5 && is_end(look.peek(5)) && look.peek(5) != Some('%') {
+        let (state, _) = word_before(look, 0);
+        if state.len() == 2 && state.is_capitals() {
+            return in_groups(look).or_else(|| short(look, digits));
+        }
+    }
+    if look.is(0, "401(k)") {
+        return Reading::say(6, "four oh one K");
+    }
     if let Some(lines) = lines_of_screen(look, digits) {
         return Some(lines);
     }
-    if names_code(look) && digits >= 3 && !counts(look, digits) {
+    if digits >= 3 && names_code(look, counts(look, digits)) {
         return in_groups(look).or_else(|| short(look, digits));
     }
     cards(look).or_else(|| hyphens(look)).or_else(|| model(look, digits))
@@ -52,10 +64,13 @@ fn short(look: &Look, digits: usize) -> Option<Reading> {
 
 /// Digits that touch letters before them: "MP3", "BA2490", "FY2024", "GPT-3.5".
 fn attached(look: &Look, digits: usize) -> Option<Reading> {
-    if digits == 4 {
-        if let Ok(value @ 1950..2050) = look.text(0, 4).parse::<u64>() {
-            return Reading::say(4, spell::year(value));
-        }
+    if digits == 4
+        && let Ok(value @ 1950..2050) = look.text(0, 4).parse::<u64>()
+    {
+        return Reading::say(4, spell::year(value));
+    }
+    if digits == 3 && look.is(1, "00") && look.peek(0) != Some('0') {
+        return Reading::say(3, spell::integer(&look.text(0, 3)));
     }
     let after = look.peek(digits);
     if matches!(after, Some('s' | '\'' | '’')) && look.back(0) == Some('-') {
@@ -75,8 +90,9 @@ fn lines_of_screen(look: &Look, digits: usize) -> Option<Reading> {
     Reading::say(digits + 1, format!("{} {letter}", spell::pairs(value)))
 }
 
-/// Whether the words before name what is read digit by digit.
-fn names_code(look: &Look) -> bool {
+/// Whether the words before name what is read digit by digit. "Order" does not where the number
+/// counts.
+fn names_code(look: &Look, counts: bool) -> bool {
     let mut start = 0;
     for _ in 0..3 {
         let signs =
@@ -84,12 +100,13 @@ fn names_code(look: &Look) -> bool {
         start += signs.count();
         let (word, next) = word_before(look, start);
         match word.lower().as_str() {
-            "order" | "orders" | "invoice" | "ticket" | "flight" | "pin" | "code" | "zip"
-            | "zipcode" | "postcode" | "isbn" | "account" | "id" | "reference" | "ref"
-            | "tracking" | "confirmation" | "serial" | "passport" | "license" | "licence"
-            | "badge" | "room" | "apartment" | "apt" | "suite" | "bus" | "extension" | "ext"
-            | "route" | "highway" | "otp" | "password" | "passcode" | "error" | "port"
-            | "boeing" | "card" | "locker" | "gate" => return true,
+            "order" | "orders" => return !counts,
+            "invoice" | "ticket" | "flight" | "pin" | "code" | "zip" | "zipcode" | "postcode"
+            | "isbn" | "account" | "id" | "reference" | "ref" | "tracking" | "confirmation"
+            | "serial" | "passport" | "license" | "licence" | "badge" | "room" | "apartment"
+            | "apt" | "suite" | "bus" | "extension" | "ext" | "route" | "highway" | "otp"
+            | "password" | "passcode" | "error" | "port" | "boeing" | "card" | "locker"
+            | "gate" => return true,
             "number" | "no" | "is" | "was" | "num" => start = next,
             _ => return false,
         }
@@ -177,6 +194,17 @@ fn model(look: &Look, digits: usize) -> Option<Reading> {
     Reading::say(digits, spell::pairs(value))
 }
 
+/// The "x" of "3 m x 4 m".
+pub fn by(look: &Look, _: &Context) -> Option<Reading> {
+    if look.peek(0)? != 'x' || look.back(0) != Some(' ') || look.peek(1)? != ' ' {
+        return None;
+    }
+    let (unit, start) = word_before(look, 0);
+    let measured = units::find(unit.as_str()).is_some()
+        && (is_digit(look.back(start)) || is_digit(look.back(start + 1)));
+    (measured && is_digit(look.peek(2))).then(|| Reading::Say { len: 1, spoken: "by".into() })
+}
+
 /// "1920x1080", "3 × 4 m", "10x faster".
 pub fn dimensions(look: &Look, _: &Context) -> Option<Reading> {
     let first = Numeral::read(look, 0)?;
@@ -186,27 +214,26 @@ pub fn dimensions(look: &Look, _: &Context) -> Option<Reading> {
         return None;
     }
     let mut end = first.len;
-    let mut spoken = first.spoken();
-    let mut many = 1;
-    while look.peek(end + gap) == Some(sign) && many < 4 {
+    let mut parts = vec![first.spoken()];
+    while look.peek(end + gap) == Some(sign) && parts.len() < 4 {
         let again = space(look, end + gap + 1);
         if again != gap {
             break;
         }
         let Some(next) = Numeral::read(look, end + gap + 1 + again) else { break };
         end += gap + 1 + again + next.len;
-        let by = if gap == 1 && sign == '×' { "times" } else { "by" };
-        spoken = format!("{spoken} {by} {}", next.spoken());
-        many += 1;
+        parts.push(next.spoken());
     }
-    if many == 1 {
+    if parts.len() == 1 {
         let times = gap == 0 && sign != 'X' && is_end(look.peek(end + 1));
         let name = if first.is_one() { "time" } else { "times" };
-        return times.then(|| Reading::Say { len: end + 1, spoken: format!("{spoken} {name}") });
+        return times
+            .then(|| Reading::Say { len: end + 1, spoken: format!("{} {name}", parts[0]) });
     }
     let suffix = suffix::read(look, end);
     if let Counted::Unit { many, .. } = &suffix.counted {
-        return Reading::say(end + suffix.len, format!("{spoken} {many}"));
+        return Reading::say(end + suffix.len, format!("{} {many}", parts.join(" by ")));
     }
-    is_end(look.peek(end)).then(|| Reading::Say { len: end, spoken })
+    let spoken = parts.join(if gap == 1 { " times " } else { " by " });
+    is_end(look.peek(end)).then_some(Reading::Say { len: end, spoken })
 }

@@ -1,6 +1,6 @@
 //! Dates.
 
-use super::around::{is_digit, is_end, space, word_at, word_before};
+use super::around::{is_digit, is_end, is_word_char, space, word_at, word_before};
 use super::calendar;
 use super::numeral::{whole, whole_alone};
 use super::spell;
@@ -54,7 +54,9 @@ fn closes(look: &Look, n: usize) -> bool {
 fn written_in_digits(look: &Look) -> Option<Reading> {
     let (first, first_len) = whole(look, 0, 1, 2)?;
     let sign = look.peek(first_len).filter(|c| matches!(c, '-' | '/' | '.'))?;
-    let (second, second_len) = whole(look, first_len + 1, 1, 2)?;
+    let Some((second, second_len)) = whole(look, first_len + 1, 1, 2) else {
+        return month_slash_year(look, first, first_len);
+    };
     let (month, day) = match sign {
         '.' => (second, first),
         _ if first > 12 => (second, first),
@@ -76,14 +78,25 @@ fn written_in_digits(look: &Look) -> Option<Reading> {
         return Reading::say(end, format!("{name} {day}, {}", spell::year(year)));
     }
     let (before, _) = word_before(look, 0);
-    let wants_date = matches!(
-        before.lower().as_str(),
-        "on" | "by" | "until" | "since" | "before" | "after" | "due" | "dated" | "through"
-    );
+    let wants_date = ["on", "by", "until", "since", "before", "after", "due", "dated", "through"]
+        .contains(&before.lower().as_str());
+    let wants_date = wants_date || calendar::is_weekday(before.as_str());
     if wants_date && sign == '/' && closes(look, end) {
         return Reading::say(end, format!("{name} {day}"));
     }
     None
+}
+
+/// "03/2024".
+fn month_slash_year(look: &Look, month: u64, len: usize) -> Option<Reading> {
+    if look.peek(len) != Some('/') {
+        return None;
+    }
+    let (year, _) = whole(look, len + 1, 4, 4)?;
+    let name = calendar::name(month as usize)?;
+    let end = len + 5;
+    let fits = (1900..2100).contains(&year) && closes(look, end);
+    if fits { Reading::say(end, format!("{name} {}", spell::year(year))) } else { None }
 }
 
 /// "5 January 2024", "5th of May", "3-5 May", "05-Jan-2024".
@@ -148,12 +161,12 @@ fn last_day(look: &Look, n: usize) -> Option<(u64, usize)> {
 fn year_after(look: &Look, n: usize) -> (Option<u64>, usize) {
     let comma = usize::from(look.peek(n) == Some(','));
     let start = n + comma + 1;
-    if look.peek(n + comma) == Some(' ') && is_digit(look.peek(start)) {
-        if let Some((year, len)) = whole_alone(look, start, 4, 4) {
-            if (1000..3000).contains(&year) {
-                return (Some(year), start + len);
-            }
-        }
+    if look.peek(n + comma) == Some(' ')
+        && is_digit(look.peek(start))
+        && let Some((year, len)) = whole_alone(look, start, 4, 4)
+        && (1000..3000).contains(&year)
+    {
+        return (Some(year), start + len);
     }
     (None, n)
 }
@@ -163,7 +176,7 @@ pub fn month_first(look: &Look, context: &Context) -> Option<Reading> {
     if !matches!(
         look.peek(0)?,
         'J' | 'F' | 'M' | 'A' | 'S' | 'O' | 'N' | 'D' | 'j' | 'f' | 'a' | 's' | 'o' | 'n' | 'd'
-    ) || look.back(0).is_some_and(char::is_alphanumeric)
+    ) || look.back(0).is_some_and(is_word_char)
     {
         return None;
     }

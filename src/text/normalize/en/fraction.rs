@@ -5,7 +5,7 @@ use super::numeral::{Numeral, whole};
 use super::spell;
 use super::suffix::{self, Counted};
 use crate::text::normalize::context::Context;
-use crate::text::normalize::look::Look;
+use crate::text::normalize::look::{BEHIND, Look};
 use crate::text::normalize::reading::Reading;
 
 /// "1/2", "2 1/2", "2½", "9/10".
@@ -25,6 +25,9 @@ pub fn fraction(look: &Look, _: &Context) -> Option<Reading> {
     }
     let (top, bottom, end) = slashed(look, 0)?;
     match (top, bottom) {
+        (24, 7) if look.is(4, "/365") => {
+            return Reading::say(end + 4, "twenty-four seven three sixty-five");
+        }
         (24, 7) => return Reading::say(end, "twenty-four seven"),
         (9, 11) => return Reading::say(end, "nine eleven"),
         (50, 50) | (20, 20) => {
@@ -34,7 +37,8 @@ pub fn fraction(look: &Look, _: &Context) -> Option<Reading> {
         _ => {}
     }
     let (top_name, bottom_name) = (spell::cardinal(top), spell::cardinal(bottom));
-    let usual = matches!(bottom, 2..=9 | 12 | 16 | 20 | 32 | 64) && top < 2 * bottom;
+    let usual = matches!(bottom, 2..=9 | 12 | 16 | 20 | 32 | 64) && top < 2 * bottom
+        || top == 1 && bottom > 1;
     if is_grade(look, end) || top == bottom || !usual && top < bottom {
         return Reading::say(end, format!("{top_name} out of {bottom_name}"));
     }
@@ -54,6 +58,7 @@ fn slashed(look: &Look, n: usize) -> Option<(u64, u64, usize)> {
     let end = n + len + 1 + more;
     let goes_on =
         matches!(look.peek(end), Some('/' | '.' | ':' | '-')) && is_digit(look.peek(end + 1));
+    let goes_on = goes_on && !(top == 24 && bottom == 7);
     (bottom > 0 && !goes_on).then_some((top, bottom, end))
 }
 
@@ -62,22 +67,11 @@ fn is_grade(look: &Look, n: usize) -> bool {
     let (first, start) = word_before(look, 0);
     let (second, _) = word_before(look, start);
     let grade = |word: &str| {
-        matches!(
-            word,
-            "score"
-                | "scored"
-                | "scores"
-                | "rating"
-                | "rated"
-                | "rate"
-                | "gave"
-                | "give"
-                | "got"
-                | "grade"
-                | "page"
-                | "step"
-                | "part"
-        )
+        [
+            "score", "scored", "scores", "rating", "rated", "rate", "gave", "give", "got", "grade",
+            "page", "step", "part",
+        ]
+        .contains(&word)
     };
     grade(first.lower().as_str())
         || grade(second.lower().as_str())
@@ -85,7 +79,7 @@ fn is_grade(look: &Look, n: usize) -> bool {
 }
 
 /// A fraction of one sign.
-pub fn vulgar(c: char) -> Option<(u64, u64)> {
+fn vulgar(c: char) -> Option<(u64, u64)> {
     Some(match c {
         '½' => (1, 2),
         '⅓' => (1, 3),
@@ -107,6 +101,12 @@ pub fn vulgar(c: char) -> Option<(u64, u64)> {
         '⅒' => (1, 10),
         _ => return None,
     })
+}
+
+/// The name of a fraction of one sign.
+pub fn vulgar_name(sign: char) -> Option<String> {
+    let (top, bottom) = vulgar(sign)?;
+    part(top, bottom)
 }
 
 /// "one half", "three quarters".
@@ -135,6 +135,9 @@ fn mixed(whole: u64, top: u64, bottom: u64) -> Option<String> {
 
 /// A fraction that ends at `n` with its unit; of something less than one there is one.
 fn say(look: &Look, n: usize, spoken: String, single: bool) -> Option<Reading> {
+    if is_inch_mark(look, n) {
+        return Reading::say(n + 1, format!("{spoken} inch"));
+    }
     let suffix = suffix::read(look, n);
     if suffix.len == 0 && !is_end(look.peek(n)) {
         return None;
@@ -162,11 +165,28 @@ pub fn ratio(look: &Look, _: &Context) -> Option<Reading> {
         end += 1 + next.len;
         spoken = format!("{spoken} to {}", next.spoken());
     }
-    (end > first.len && is_end(look.peek(end))).then(|| Reading::Say { len: end, spoken })
+    (end > first.len && is_end(look.peek(end))).then_some(Reading::Say { len: end, spoken })
 }
 
-/// "6'2\"", "5' 10\"": feet and inches.
+/// Whether a quotation mark at `n` stands for inches: none is open, and a word follows.
+fn is_inch_mark(look: &Look, n: usize) -> bool {
+    let mark = look.peek(n);
+    if mark == Some('″') {
+        return true;
+    }
+    let word = matches!(look.peek(n + 1), Some(' ' | '-'))
+        && look.peek(n + 2).is_some_and(|c| c.is_ascii_lowercase());
+    let quotes = (0..BEHIND).map_while(|i| look.back(i)).filter(|c| *c == '"').count();
+    mark == Some('"') && word && quotes % 2 == 0
+}
+
+/// "6'2\"", "5' 10\"": feet and inches; "12\" pizza".
 pub fn feet(look: &Look, _: &Context) -> Option<Reading> {
+    if let Some(number) = Numeral::read(look, 0).filter(|n| is_inch_mark(look, n.len)) {
+        let noun = look.peek(number.len + 1).is_some_and(|c| c == ' ' || c == '-');
+        let unit = if noun || number.is_one() { "inch" } else { "inches" };
+        return Reading::say(number.len + 1, format!("{} {unit}", number.spoken()));
+    }
     let (feet, len) = whole(look, 0, 1, 2)?;
     matches!(look.peek(len)?, '\'' | '’' | '′').then_some(())?;
     let gap = usize::from(look.peek(len + 1) == Some(' '));

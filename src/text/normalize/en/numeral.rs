@@ -33,6 +33,15 @@ impl Numeral {
             digits += &look.text(n + len + 1, group);
             len += group + 1;
         }
+        if len == first && (1..=3).contains(&first) {
+            for separator in ['.', ' '] {
+                let groups = continental_groups(look, n + first, separator);
+                for i in 0..groups {
+                    digits += &look.text(n + first + 4 * i + 1, 3);
+                }
+                len += 4 * groups;
+            }
+        }
         let grouped = len > first;
         let mut fraction = String::new();
         if look.peek(n + len) == Some('.') {
@@ -74,11 +83,25 @@ impl Numeral {
     }
 }
 
+/// How many groups of three digits stand at `n`, each behind a separator, as in "1.000.000" and
+/// "1 000 000"; none where there are less than two.
+fn continental_groups(look: &Look, n: usize, separator: char) -> usize {
+    let groups = (0..5)
+        .take_while(|i| {
+            look.peek(n + 4 * i) == Some(separator)
+                && look.count(n + 4 * i + 1, 4, |c| c.is_ascii_digit()) == 3
+        })
+        .count();
+    let end = n + 4 * groups;
+    let more = look.peek(end) == Some(separator) && is_digit(look.peek(end + 1));
+    if groups >= 2 && !more { groups } else { 0 }
+}
+
 /// How many digits the group behind the separator at `n` has, where there is one: three, or two
 /// where a group of three comes last ("1,00,000").
 fn group(look: &Look, n: usize) -> Option<usize> {
     let separator = look.peek(n)?;
-    if !matches!(separator, ',' | '\u{A0}' | '\u{202F}') {
+    if !matches!(separator, ',' | '\'' | '’' | '\u{A0}' | '\u{202F}') {
         return None;
     }
     let digits = look.count(n + 1, 4, |c| c.is_ascii_digit());

@@ -1,6 +1,6 @@
 //! Phone numbers: digit by digit, with a pause between groups.
 
-use super::around::{is_digit, is_end, word_before};
+use super::around::{is_digit, is_end, is_word_char, word_before};
 use super::numeral::whole;
 use super::spell;
 use crate::text::normalize::context::Context;
@@ -72,7 +72,7 @@ pub fn phone(look: &Look, _: &Context) -> Option<Reading> {
     if plus == 1 && !is_digit(look.peek(1))
         || first == '(' && !is_digit(look.peek(1))
         || !matches!(first, '+' | '(' | '0'..='9')
-        || look.back(0).is_some_and(char::is_alphanumeric)
+        || look.back(0).is_some_and(is_word_char)
     {
         return None;
     }
@@ -113,21 +113,8 @@ pub fn phone(look: &Look, _: &Context) -> Option<Reading> {
 
 /// Numbers of three digits that people call.
 fn is_short(digits: &str) -> bool {
-    matches!(
-        digits,
-        "911"
-            | "999"
-            | "112"
-            | "411"
-            | "311"
-            | "511"
-            | "811"
-            | "988"
-            | "110"
-            | "119"
-            | "120"
-            | "101"
-    )
+    ["911", "999", "112", "411", "311", "511", "811", "988", "110", "119", "120", "101"]
+        .contains(&digits)
 }
 
 /// Whether two groups are rather a range of round numbers, as in "500-1000".

@@ -1,10 +1,10 @@
 //! Numbers with what they count: "5 km", "5-10%", "$3.50", "30 USD".
 
-use super::around::{is_end, space, word_at, word_before};
+use super::around::{is_end, is_letter, is_word_char, space, word_at, word_before};
 use super::currencies::{self, Currency};
 use super::numeral::Numeral;
 use super::spell;
-use super::suffix::{self, Counted};
+use super::suffix::{self, Counted, Suffix};
 use crate::text::normalize::context::{Context, Language};
 use crate::text::normalize::look::Look;
 use crate::text::normalize::reading::Reading;
@@ -12,7 +12,7 @@ use crate::text::normalize::reading::Reading;
 /// A number or a range of numbers, and what is counted.
 pub fn quantity(look: &Look, _: &Context) -> Option<Reading> {
     let first = Numeral::read(look, 0)?;
-    if first.digits.is_empty() && look.back(0).is_some_and(|c| c.is_alphanumeric() || c == '.') {
+    if first.digits.is_empty() && look.back(0).is_some_and(|c| is_word_char(c) || c == '.') {
         return None;
     }
     let (second, end) = match range_end(look, first.len) {
@@ -23,6 +23,10 @@ pub fn quantity(look: &Look, _: &Context) -> Option<Reading> {
         None => (None, first.len),
     };
     let mut suffix = suffix::read(look, end);
+    if suffix.len == 1 && look.peek(end).is_some_and(char::is_uppercase) && is_label(look) {
+        // "exit 23B".
+        suffix = Suffix::NONE;
+    }
     let mut first_unit = 0;
     let (mut second, mut end) = (second, end);
     if second.is_none() && suffix.len > 0 && suffix.counted != Counted::Nothing {
@@ -46,7 +50,8 @@ pub fn quantity(look: &Look, _: &Context) -> Option<Reading> {
         counted => {
             let mut out = first.spoken();
             if let Some(second) = &second {
-                out = format!("{out} to {}", second.spoken());
+                let join = if is_difference(look, &first, second) { "minus" } else { "to" };
+                out = format!("{out} {join} {}", second.spoken());
             }
             if !suffix.scale.is_empty() {
                 out = format!("{out} {}", suffix.scale);
@@ -65,16 +70,58 @@ pub fn quantity(look: &Look, _: &Context) -> Option<Reading> {
     Reading::say(end + suffix.len, spoken)
 }
 
+/// Whether the word before is of things that have a number and a letter.
+fn is_label(look: &Look) -> bool {
+    let (before, _) = word_before(look, 0);
+    [
+        "exit",
+        "section",
+        "apartment",
+        "apt",
+        "room",
+        "gate",
+        "unit",
+        "seat",
+        "building",
+        "block",
+        "level",
+        "grade",
+        "question",
+        "figure",
+        "table",
+        "row",
+        "bus",
+        "route",
+        "platform",
+        "terminal",
+        "article",
+        "type",
+        "form",
+    ]
+    .contains(&before.lower().as_str())
+}
+
 /// Whether the quantity that ends at `n` stands before a noun, as in "a 5 km run".
 fn is_attributive(look: &Look, n: usize) -> bool {
     let (before, _) = word_before(look, 0);
     matches!(before.as_str(), "a" | "A" | "an")
         && look.peek(n) == Some(' ')
-        && look.peek(n + 1).is_some_and(char::is_alphabetic)
+        && look.peek(n + 1).is_some_and(is_letter)
         && !matches!(
             word_at(look, n + 1).as_str(),
             "a" | "an" | "and" | "or" | "is" | "was" | "for" | "in" | "on" | "at" | "to" | "per"
         )
+}
+
+/// Whether a dash between two numbers is rather a minus: "10 - 4 = 6", "5-3=2".
+fn is_difference(look: &Look, first: &Numeral, second: &Numeral) -> bool {
+    let falls = matches!((first.value(), second.value()), (Some(a), Some(b)) if a > b);
+    if !falls {
+        return false;
+    }
+    let spaced = look.peek(first.len) == Some(' ');
+    let end = first.len + 1 + 2 * usize::from(spaced) + second.len;
+    look.peek(end + space(look, end)) == Some('=')
 }
 
 /// The dash and the second number of a range, behind a number that ends at `n`.
@@ -105,7 +152,7 @@ pub fn money_sign(look: &Look, _: &Context) -> Option<Reading> {
 /// Letters of a currency and the amount behind them: "US$5", "USD 30", "Rs. 500".
 pub fn money_code(look: &Look, context: &Context) -> Option<Reading> {
     let first = look.peek(0)?;
-    if !first.is_ascii_uppercase() || look.back(0).is_some_and(char::is_alphanumeric) {
+    if !first.is_ascii_uppercase() || look.back(0).is_some_and(is_word_char) {
         return None;
     }
     let word = word_at(look, 0);
@@ -148,7 +195,8 @@ fn money(look: &Look, n: usize, currency: &Currency, sign: Option<char>) -> Opti
             } else {
                 format!("{} {first_scale}", first.spoken())
             };
-            let high = amount(&second, scale.1, currency, false);
+            let attributive = is_attributive(look, end + scale.0);
+            let high = amount(&second, scale.1, currency, attributive);
             format!("{low} to {high}")
         }
         None => {

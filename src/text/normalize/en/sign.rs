@@ -1,82 +1,13 @@
 //! Signs.
 
-use super::around::{begins_sentences, is_digit, word_at, word_before};
+use super::around::{begins_sentences, is_digit, is_letter, is_word_char, word_at, word_before};
 use super::currencies;
+use super::dash::pause;
+use super::fraction;
 use super::units;
 use crate::text::normalize::context::Context;
 use crate::text::normalize::look::Look;
 use crate::text::normalize::reading::Reading;
-
-/// Minus signs, hyphens and dashes.
-pub fn dash(look: &Look, context: &Context) -> Option<Reading> {
-    let sign = look.peek(0)?;
-    if !matches!(sign, '-' | '−' | '–' | '—' | '‒' | '―') {
-        return None;
-    }
-    let before = look.back(0);
-    let next = look.peek(1);
-    let number = is_digit(next)
-        || next == Some('.') && is_digit(look.peek(2))
-        || next.is_some_and(|c| currencies::of_sign(c).is_some()) && is_digit(look.peek(2));
-    if number && sign != '—' {
-        return before_number(look, before);
-    }
-    let letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-    if matches!(sign, '-' | '−') && next != Some('-') {
-        let stray = sign == '-' && !letter(before) && next == Some(' ');
-        return if stray { pause(1, context) } else { None };
-    }
-    if sign == '–' && letter(before) && letter(next) {
-        // "the London–Paris train".
-        return Reading::say(1, "-");
-    }
-    pause(look.count(0, 8, |c| c == sign), context)
-}
-
-/// A dash before a number: a sign, a range, or the hyphen of a name.
-fn before_number(look: &Look, before: Option<char>) -> Option<Reading> {
-    match before {
-        Some(c) if c.is_ascii_digit() || matches!(c, '%' | '°' | '"' | '\'') => {
-            Reading::say(1, "to")
-        }
-        Some(c) if c.is_alphabetic() => {
-            let (word, start) = word_before(look, 0);
-            match word.as_str() {
-                "UTC" | "GMT" => Reading::say(1, "minus"),
-                "am" | "pm" | "AM" | "PM" | "m" if is_digit(look.back(start)) => {
-                    Reading::say(1, "to")
-                }
-                name if name.ends_with(|c: char| c.is_ascii_uppercase()) => Reading::say(1, ""),
-                _ => None,
-            }
-        }
-        Some(c) if matches!(c, ')' | ']' | '_') => None,
-        _ => Reading::say(1, "minus"),
-    }
-}
-
-/// A comma where something was spoken and no sign of a pause behind it.
-fn pause(len: usize, context: &Context) -> Option<Reading> {
-    let pause = if context.spoken.is_some_and(char::is_alphanumeric) { ", " } else { "" };
-    Reading::say(len, pause)
-}
-
-/// A dash between spaces, from the space before it.
-pub fn spaced_dash(look: &Look, context: &Context) -> Option<Reading> {
-    if look.peek(0)? != ' ' || !matches!(look.peek(1)?, '-' | '–' | '—' | '―') {
-        return None;
-    }
-    let dashes = look.count(1, 4, |c| matches!(c, '-' | '–' | '—' | '―'));
-    if look.peek(1 + dashes)? != ' ' || context.is_chinese_sentence() {
-        return None;
-    }
-    let pause = match context.spoken {
-        Some(c) if c.is_alphanumeric() || matches!(c, ')' | '"' | '”' | '\'') => ", ",
-        Some('\n') | None => return None,
-        _ => " ",
-    };
-    Reading::say(2 + dashes, pause)
-}
 
 /// "..." and "…".
 pub fn dots(look: &Look, context: &Context) -> Option<Reading> {
@@ -85,7 +16,7 @@ pub fn dots(look: &Look, context: &Context) -> Option<Reading> {
         return None;
     }
     let len = look.count(0, 12, |c| matches!(c, '.' | '…'));
-    let spoken = context.spoken.is_some_and(char::is_alphanumeric);
+    let spoken = context.spoken.is_some_and(is_word_char);
     let spaces = look.count(len, 3, |c| c == ' ');
     let mark = match look.peek(len + spaces) {
         _ if !spoken => "",
@@ -110,7 +41,15 @@ pub fn slash(look: &Look, _: &Context) -> Option<Reading> {
     if before == Some(' ') && next == Some(' ') {
         return Reading::say(1, "or");
     }
-    let letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    let letter = |c: Option<char>| c.is_some_and(is_word_char);
+    if before.is_some_and(char::is_uppercase) && is_digit(next) {
+        // "3G/4G", "HTTP/2".
+        return Reading::say(1, " ");
+    }
+    let per = units::per(word_at(look, 1).as_str()).filter(|_| is_digit(before));
+    if let Some(per) = per.filter(|_| !letter(look.peek(1 + word_at(look, 1).len()))) {
+        return Reading::say(1 + word_at(look, 1).len(), format!("per {per}"));
+    }
     if !letter(next) || !letter(before) {
         return Reading::say(1, "slash");
     }
@@ -118,7 +57,8 @@ pub fn slash(look: &Look, _: &Context) -> Option<Reading> {
     let second = word_at(look, 1);
     let capitals = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_uppercase());
     let spoken = match (first.lower().as_str(), second.lower().as_str()) {
-        ("and", "or") | ("day", "night") | ("either", "or") => " ",
+        ("and", "or") => " ",
+        ("day", "night") | ("either", "or") => " ",
         (_, per) if is_rate(per) => {
             let name = units::per(second.as_str()).unwrap_or_default();
             return Reading::say(1 + second.len(), format!("per {name}"));
@@ -133,24 +73,11 @@ pub fn slash(look: &Look, _: &Context) -> Option<Reading> {
 }
 
 fn is_rate(word: &str) -> bool {
-    matches!(
-        word,
-        "second"
-            | "sec"
-            | "minute"
-            | "min"
-            | "hour"
-            | "hr"
-            | "day"
-            | "week"
-            | "month"
-            | "mo"
-            | "year"
-            | "yr"
-            | "night"
-            | "person"
-            | "user"
-    )
+    [
+        "second", "sec", "minute", "min", "hour", "hr", "day", "week", "month", "mo", "year", "yr",
+        "night", "person", "user",
+    ]
+    .contains(&word)
 }
 
 /// Signs that have a name, or none.
@@ -160,9 +87,15 @@ pub fn named(look: &Look, context: &Context) -> Option<Reading> {
         return None;
     }
     let before = look.back(0);
-    let letter_before = before.is_some_and(char::is_alphanumeric);
+    let letter_before = before.is_some_and(is_word_char);
     let say = |name: &str| Reading::say(1, name);
     match sign {
+        // A list without spaces.
+        ',' if is_digit(before) && is_digit(look.peek(1)) => say(", "),
+        // A share's symbol.
+        '$' if letter_before || look.peek(1).is_some_and(is_letter) => say(""),
+        '*' if is_digit(before) && is_digit(look.peek(1)) => say("times"),
+        '|' | '¦' => bar(look, context),
         '&' => entity(look).or_else(|| say("and")),
         '@' => say("at"),
         '+' => say("plus"),
@@ -210,13 +143,8 @@ pub fn named(look: &Look, context: &Context) -> Option<Reading> {
         '²' if letter_before => say("squared"),
         '³' if letter_before => say("cubed"),
         '\\' => say("backslash"),
-        '|' | '¦' => pause(1, context),
         '<' | '>' | '[' | ']' | '{' | '}' | '^' | '_' | '*' | '~' | '～' | '`' => {
-            say(if letter_before && look.peek(1).is_some_and(char::is_alphanumeric) {
-                " "
-            } else {
-                ""
-            })
+            say(if letter_before && look.peek(1).is_some_and(is_word_char) { " " } else { "" })
         }
         '①'..='⑳' => {
             Reading::say(1, super::spell::cardinal(u64::from(u32::from(sign) - 0x2460) + 1))
@@ -229,6 +157,7 @@ pub fn named(look: &Look, context: &Context) -> Option<Reading> {
             };
             Reading::say(1, super::spell::cardinal(value))
         }
+        _ if fraction::vulgar_name(sign).is_some() => Reading::say(1, fraction::vulgar_name(sign)?),
         _ => currencies::of_sign(sign).and_then(|currency| say(currency.many)),
     }
 }
@@ -246,6 +175,19 @@ fn compares(look: &Look) -> bool {
     look.back(0) == Some(' ') && look.peek(1) == Some(' ')
         || number(look.peek(1))
         || look.peek(1) == Some(' ') && number(look.peek(2))
+}
+
+/// The bars of a table. A line of nothing but bars and hyphens goes.
+fn bar(look: &Look, context: &Context) -> Option<Reading> {
+    let line = look.count(0, 120, |c| matches!(c, '|' | '-' | ':' | ' '));
+    if look.peek(line).is_none_or(|c| c == '\n' || c == '\r') {
+        return Reading::say(line, "");
+    }
+    let space = usize::from(look.peek(1) == Some(' '));
+    match context.spoken {
+        None | Some('\n') => Reading::say(1 + space, ""),
+        _ => pause(1 + space, context),
+    }
 }
 
 /// Character entities of HTML.

@@ -129,9 +129,9 @@ pub fn year(value: u64) -> String {
 /// Three or four digits in pairs, as model numbers and lines of a screen are read: "ten eighty".
 pub fn pairs(value: u64) -> String {
     match value {
-        0..1000 if value < 100 || value % 100 == 0 => cardinal(value),
-        _ if value % 1000 == 0 => cardinal(value),
-        _ if value % 100 == 0 => format!("{} hundred", cardinal(value / 100)),
+        0..1000 if value < 100 || value.is_multiple_of(100) => cardinal(value),
+        _ if value.is_multiple_of(1000) => cardinal(value),
+        _ if value.is_multiple_of(100) => format!("{} hundred", cardinal(value / 100)),
         _ if value % 100 < 10 => format!("{} oh {}", cardinal(value / 100), cardinal(value % 100)),
         _ => format!("{} {}", cardinal(value / 100), below_hundred(value % 100)),
     }

@@ -1,9 +1,11 @@
 //! What stands behind a number and is read with it: scale words, units, currencies.
 
-use super::around::{ends_sentence, is_end, space, word_at};
+use super::around::{ends_sentence, is_end, is_letter, space, word_at, word_before};
 use super::currencies::{self, Currency};
 use super::units;
+use crate::text::normalize::context::{Context, Language};
 use crate::text::normalize::look::Look;
+use crate::text::normalize::reading::Reading;
 
 /// Longest symbol of a unit.
 const LONGEST: usize = 5;
@@ -27,9 +29,14 @@ pub struct Suffix {
     pub joined: bool,
 }
 
+impl Suffix {
+    /// Nothing that belongs to the number.
+    pub const NONE: Self = Self { len: 0, scale: "", counted: Counted::Nothing, joined: false };
+}
+
 /// Reads what follows a number that ends at `n`.
 pub fn read(look: &Look, n: usize) -> Suffix {
-    let mut suffix = Suffix { len: 0, scale: "", counted: Counted::Nothing, joined: false };
+    let mut suffix = Suffix::NONE;
     if let Some((len, scale)) = scale(look, n) {
         suffix.len = len;
         suffix.scale = scale;
@@ -78,6 +85,11 @@ fn money(look: &Look, n: usize) -> Option<(usize, Currency)> {
     }
     let word = word_at(look, n + gap);
     let currency = currencies::of_code(word.as_str())?;
+    // "the 3 Rs".
+    let few = n < 2 || !look.peek(n - 2).is_some_and(|c| c.is_ascii_digit());
+    if word.as_str() == "Rs" && few {
+        return None;
+    }
     is_end(look.peek(n + gap + word.len())).then_some((gap + word.len(), currency))
 }
 
@@ -116,6 +128,22 @@ fn unit(look: &Look, n: usize) -> Option<(usize, String, String, bool)> {
     Some((gap + len, one, many, joined))
 }
 
+/// A rate without a number: "in km/h".
+pub fn rate(look: &Look, context: &Context) -> Option<Reading> {
+    let word = word_at(look, 0);
+    if word.len() == 0 || word.len() > 4 || look.peek(word.len()) != Some('/') {
+        return None;
+    }
+    let unit = units::find(word.as_str()).filter(|_| is_end(look.back(0)))?;
+    let second = word_at(look, word.len() + 1);
+    let per = units::per(second.as_str())?;
+    let end = word.len() + 1 + second.len();
+    if !is_end(look.peek(end)) || context.language(look) == Language::Chinese {
+        return None;
+    }
+    Reading::say(end, format!("{} per {per}", unit.many))
+}
+
 /// The letters and signs of a symbol at `n`.
 fn symbol(look: &Look, n: usize) -> String {
     let sign = |c: char| matches!(c, '%' | '‰' | '°' | 'º' | '℃' | '℉' | '\u{3380}'..='\u{33DF}');
@@ -126,7 +154,7 @@ fn symbol(look: &Look, n: usize) -> String {
         }
         Some(c) if sign(c) => c.to_string(),
         _ => {
-            let letters = look.count(n, 9, |c| c.is_alphabetic() && !sign(c));
+            let letters = look.count(n, 9, |c| is_letter(c) && !sign(c));
             look.text(n, letters)
         }
     }
@@ -155,15 +183,21 @@ fn simple(
         "%" | "‰" => !joined,
         // "5 in" may go on with anything.
         "in" if !joined => {
-            !written_apart || look.peek(n + 2) == Some('.') && !ends_sentence(look, n + 3, false)
+            matches!(word_before(look, 0).0.as_str(), "ft" | "feet" | "foot")
+                || !written_apart
+                || look.peek(n + 2) == Some('.') && !ends_sentence(look, n + 3, false)
         }
         "in" => false,
         // "5K" is a count, "300 K" a temperature.
         "K" | "N" | "J" | "t" => written_apart,
-        "us" | "pt" | "bn" | "mos" => !joined && !written_apart,
+        "us" | "pt" | "bn" | "mos" | "x" => !joined && !written_apart,
         _ => true,
     };
     let unit = if fits { units::find(&symbol)? } else { return None };
+    // "3h 20m".
+    let minutes = symbol == "m"
+        && matches!(word_before(look, 0).0.as_str(), "h" | "hr" | "hrs" | "hour" | "hours");
+    let unit = if minutes { units::find("min")? } else { unit };
     let mut names = (unit.one.to_string(), unit.many.to_string());
     let power = match look.peek(n + len) {
         _ if degree_or_sign || units::length(&symbol).is_none() => None,

@@ -198,6 +198,7 @@ fn other(symbol: &str) -> Option<Unit> {
         "IU" => unit("international unit", "international units"),
         "lm" => unit("lumen", "lumens"),
         "bn" => unit("billion", "billion"),
+        "x" => unit("times", "times"),
         _ => None,
     }
 }

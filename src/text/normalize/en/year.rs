@@ -1,6 +1,6 @@
 //! Years, decades, ordinals.
 
-use super::around::{Word, is_digit, is_end, space, word_at, word_before};
+use super::around::{Word, is_digit, is_end, is_letter, space, word_at, word_before};
 use super::calendar;
 use super::date::ordinal_suffix;
 use super::numeral::{Numeral, whole};
@@ -42,32 +42,34 @@ pub fn decade(look: &Look, _: &Context) -> Option<Reading> {
     Reading::say(end, spell::plural(&name))
 }
 
+/// "'99".
+pub fn short_year(look: &Look, _: &Context) -> Option<Reading> {
+    if !matches!(look.peek(0)?, '\'' | '’' | '‘') || look.back(0).is_some_and(is_letter) {
+        return None;
+    }
+    let (value, _) = whole(look, 1, 2, 2)?;
+    // "'12'" is quoted, "'30:" a number of something else.
+    let after = look.peek(3);
+    let quoted = matches!(after, Some('\'' | '’' | '"' | '%' | ':'));
+    if !is_end(after) || quoted || after == Some('.') && is_digit(look.peek(4)) {
+        return None;
+    }
+    let oh = if value < 10 { "oh " } else { "" };
+    Reading::say(3, format!("{oh}{}", spell::cardinal(value)))
+}
+
 /// Whether the word before goes with decades, so that "30s" are no seconds.
 fn names_decades(look: &Look) -> bool {
     let back = usize::from(look.back(0) == Some('-'));
     let (before, _) = word_before(look, back);
-    matches!(
-        before.lower().as_str(),
-        "the"
-            | "early"
-            | "late"
-            | "mid"
-            | "his"
-            | "her"
-            | "their"
-            | "my"
-            | "your"
-            | "our"
-            | "in"
-            | "and"
-            | "or"
-    )
+    ["the", "early", "late", "mid", "his", "her", "their", "my", "your", "our", "in", "and", "or"]
+        .contains(&before.lower().as_str())
 }
 
 /// Years and ranges of years.
 pub fn year(look: &Look, _: &Context) -> Option<Reading> {
     let (value, len) = whole(look, 0, 4, 4)?;
-    if !(1000..2100).contains(&value) || look.back(0) == Some('#') {
+    if !(1000..2200).contains(&value) || look.back(0) == Some('#') {
         return None;
     }
     if let Some((last, end)) = last_year(look, value) {
@@ -83,10 +85,12 @@ pub fn year(look: &Look, _: &Context) -> Option<Reading> {
     let era = matches!(era(look, len), "BC" | "AD" | "BCE" | "CE");
     let is_year = era || {
         let back = usize::from(look.back(0) == Some('-'));
-        let (before, _) = word_before(look, back);
+        // "c. 1450".
+        let dot = usize::from(look.back(0) == Some(' ') && look.back(1) == Some('.'));
+        let (before, _) = word_before(look, back.max(2 * dot));
         let sure = goes_before_years(&before);
         match value {
-            1900..2100 if sure => !counts_unit(look, len),
+            1900..2200 if sure => !counts_unit(look, len),
             1900..2100 => !counts_before(&before) && !counts(look, len),
             _ => sure && !counts(look, len) && stands_alone(look, len),
         }
@@ -129,61 +133,64 @@ fn era(look: &Look, n: usize) -> &'static str {
 
 fn goes_before_years(word: &Word) -> bool {
     calendar::month(word.as_str()).is_some()
-        || matches!(
-            word.lower().as_str(),
-            "in" | "since"
-                | "by"
-                | "circa"
-                | "year"
-                | "from"
-                | "until"
-                | "till"
-                | "during"
-                | "before"
-                | "after"
-                | "early"
-                | "late"
-                | "mid"
-                | "pre"
-                | "post"
-                | "spring"
-                | "summer"
-                | "autumn"
-                | "fall"
-                | "winter"
-                | "copyright"
-                | "est"
-                | "c"
-                | "ca"
-                | "born"
-                | "died"
-                | "between"
-        )
+        || [
+            "in",
+            "since",
+            "by",
+            "circa",
+            "year",
+            "from",
+            "until",
+            "till",
+            "during",
+            "before",
+            "after",
+            "early",
+            "late",
+            "mid",
+            "pre",
+            "post",
+            "spring",
+            "summer",
+            "autumn",
+            "fall",
+            "winter",
+            "copyright",
+            "est",
+            "b",
+            "d",
+            "c",
+            "ca",
+            "born",
+            "died",
+            "between",
+        ]
+        .contains(&word.lower().as_str())
 }
 
 /// Words before a number that counts.
 fn counts_before(word: &Word) -> bool {
-    matches!(
-        word.lower().as_str(),
-        "than"
-            | "about"
-            | "over"
-            | "under"
-            | "nearly"
-            | "almost"
-            | "some"
-            | "only"
-            | "exactly"
-            | "another"
-            | "approximately"
-            | "roughly"
-            | "least"
-            | "most"
-            | "times"
-            | "plus"
-            | "minus"
-            | "equals"
-    )
+    [
+        "than",
+        "about",
+        "over",
+        "under",
+        "nearly",
+        "almost",
+        "some",
+        "only",
+        "exactly",
+        "another",
+        "approximately",
+        "roughly",
+        "least",
+        "most",
+        "times",
+        "plus",
+        "minus",
+        "equals",
+    ]
+    .contains(&word.lower().as_str())
 }
 
 /// Whether something countable follows a number that ends at `n`.
@@ -199,7 +206,7 @@ fn counts(look: &Look, n: usize) -> bool {
     let plural = word.starts_with(|c: char| c.is_ascii_lowercase())
         && word.ends_with('s')
         && !word.ends_with("ss")
-        && !matches!(word, "is" | "was" | "as" | "has" | "its" | "this" | "us" | "does" | "sees");
+        && !["is", "was", "as", "has", "its", "this", "us", "does", "sees"].contains(&word);
     let (before, _) = word_before(look, 0);
     plural && before.as_str() != "the" && before.as_str() != "The"
         || matches!(word, "people" | "men" | "women" | "children" | "of")
