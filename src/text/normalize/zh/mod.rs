@@ -53,6 +53,7 @@ pub const RULES: &[Rule] = &[
 pub const WORDS: &[Rule] = &[
     Rule { name: "money", read: money::signed },
     Rule { name: "money", read: money::coded },
+    Rule { name: "time", read: time::half_before_hour },
     Rule { name: "Roman numeral", read: ordinal::roman_word },
 ];
 

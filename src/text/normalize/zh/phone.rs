@@ -38,16 +38,18 @@ const WORDS: &[&str] = &[
 
 /// Numbers of services, which are read by digit wherever nothing is counted.
 const SERVICES: &[&str] = &[
-    "10000", "10010", "10086", "10099", "12306", "12315", "12333", "12345", "12348", "12355",
-    "12366", "12377", "12393", "95511", "95533", "95555", "95566", "95588", "95599", "96110",
+    "10086", "12306", "12315", "12333", "12345", "12348", "12366", "12377", "12393", "95511",
+    "95533", "95555", "95566", "95588", "95599", "96110",
 ];
 
 /// Short numbers, and what follows them where they are meant.
-const SHORT: [(&str, &[&str]); 5] = [
+const SHORT: [(&str, &[&str]); 7] = [
     ("110", &["报警", "警", "指挥", "接警", "电话"]),
     ("119", &["火警", "报警", "消防", "电话"]),
     ("120", &["急救", "救护", "电话", "指挥"]),
     ("122", &["交通事故", "报警", "电话"]),
+    ("10000", &["客服", "热线"]),
+    ("10010", &["客服", "热线"]),
     ("114", &["查号", "电话", "平台"]),
 ];
 
@@ -96,7 +98,7 @@ fn is_chinese_number(groups: &[String]) -> bool {
 pub fn phone(look: &Look, _: &Context) -> Option<Reading> {
     let first = look.count(0, 21, is_digit);
     let more = matches!(look.peek(first), Some('-' | ' ')) && digit_at(look, first + 1);
-    if first < 3 || first > 20 || look.peek(first) == Some('.') && digit_at(look, first + 1) {
+    if !(3..=20).contains(&first) || look.peek(first) == Some('.') && digit_at(look, first + 1) {
         return None;
     }
     let digits = look.text(0, first);

@@ -1,7 +1,7 @@
 //! Quantities: numbers with units, per cent or measure words, and ranges of them.
 
 use super::measure;
-use super::near::{any_at, chinese_at, ends_with, letter_at, range_sign, skip_space};
+use super::near::{any_at, behind_word, chinese_at, ends_with, letter_at, range_sign, skip_space};
 use super::number::{Number, digit_at};
 use super::plain::plain;
 use super::units::{self, MAX_UNIT, is_unit_char, is_unit_sign};
@@ -83,7 +83,7 @@ fn unit_at(look: &Look, n: usize) -> Option<(usize, &'static str)> {
         let len = if matches!(first, '°' | 'º') { 2 } else { 1 };
         return units::unit(&look.text(n, len)).map(|name| (len, name));
     }
-    if !is_unit_char(first) {
+    if !is_unit_char(first) || is_other(look, n) {
         return None;
     }
     let letters = look.count(n, MAX_UNIT + 1, is_unit_char);
@@ -101,10 +101,49 @@ fn unit_at(look: &Look, n: usize) -> Option<(usize, &'static str)> {
     name.map(|name| (len, name))
 }
 
+/// Whether a letter at `n` that could be a unit is not: 5g网络, 4s店, iPhone 6s, 1990s.
+fn is_other(look: &Look, n: usize) -> bool {
+    if look.peek(n + 1).is_some_and(is_unit_char) {
+        return false;
+    }
+    let networks = ["网", "手机", "信号", "套餐", "时代", "基站", "流量", "技术", "通信"];
+    match look.peek(n) {
+        Some('g') if any_at(look, n + 1, &networks) => return true,
+        Some('s') if look.peek(n + 1) == Some('店') => return true,
+        _ => {}
+    }
+    look.back(0) == Some(' ') && look.back(1).is_some_and(|c| c.is_ascii_alphabetic())
+}
+
+/// Thousands and ten thousands written as a letter, and decades: 15k, 10w+, 1990s.
+fn with_letter(look: &Look, number: &Number) -> Option<Reading> {
+    let letter = look.peek(number.len)?;
+    if !matches!(letter, 'k' | 'K' | 'w' | 'W' | 's') || letter_at(look, number.len + 1) {
+        return None;
+    }
+    let more = look.peek(number.len + 1) == Some('+');
+    let end = number.len + 1;
+    match letter {
+        'k' | 'K' => {
+            let pay = (0..8).any(|n| look.back(n).is_some_and(|c| "薪資资入价價费費".contains(c)));
+            pay.then_some(())?;
+            Reading::say(end, number.scaled(3)?)
+        }
+        'w' | 'W' if more || letter == 'w' => Reading::say(end, format!("{}万", number.counted())),
+        's' if is_year(number) && number.whole.ends_with('0') => {
+            Reading::say(end, format!("{}年代", super::cardinal::digits(&number.whole)))
+        }
+        _ => None,
+    }
+}
+
 /// A number or a range of numbers, with what belongs to it.
 pub fn quantity(look: &Look, context: &Context) -> Option<Reading> {
     let number = Number::read(look, 0)?;
     if let Some(reading) = range(look, &number) {
+        return Some(reading);
+    }
+    if let Some(reading) = with_letter(look, &number) {
         return Some(reading);
     }
     if let Some(tail) = Tail::read(look, number.len) {
@@ -190,14 +229,22 @@ fn range(look: &Look, first: &Number) -> Option<Reading> {
     if letter_at(look, end) || spaced && !measured && !chinese_at(look, skip_space(look, end)) {
         return None;
     }
+    // Figures and standards have parts, which are not compared.
+    let falls = first.value() >= second.value() && first.is_integer();
+    let part = behind_word(look, &["图", "圖", "表", "式", "附图", "例"]) && dash;
+    if part || falls && dash && !measured && first.whole.len() > 3 {
+        return Reading::say(
+            end,
+            format!("{}杠{}", first.spoken(), plain(look, end - second.len, &second)),
+        );
+    }
     let dated = any_at(look, end, &["月", "日", "号"]);
     let spoken = |number: &Number| match () {
         () if measured => number.counted(),
         () if dated => number.without_leading_zeros(),
         () => number.spoken(),
     };
-    let falls = first.value() >= second.value() && first.is_integer() && !measured && !dated;
-    let between = if falls && dash { "比" } else { to };
+    let between = if falls && dash && !measured && !dated { "比" } else { to };
     let equals = look.peek(skip_space(look, end)) == Some('=');
     (!equals).then(|| Reading::Say {
         len: end,

@@ -121,6 +121,11 @@ fn simple(look: &Look, n: usize) -> Option<(usize, String)> {
     if is_year(&over) && under.has_digits(2) {
         return Some((len, format!("{}到{}", digits(&over.whole), digits(&under.whole))));
     }
+    if n == 0 && (behind_word(look, &["血压", "血壓"]) || look.is(len, "mmHg")) {
+        let unit = if look.is(len, "mmHg") { ("毫米汞柱", 4) } else { ("", 0) };
+        let spoken = format!("{}、{}{}", over.spoken(), under.spoken(), unit.0);
+        return Some((len + unit.1, spoken));
+    }
     if n == 0 && look.is(0, "24/7") {
         return Some((len, "二十四七".into()));
     }

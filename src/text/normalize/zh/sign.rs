@@ -30,9 +30,16 @@ pub fn dash(look: &Look, context: &Context) -> Option<Reading> {
     let digit = digit_at(look, 1);
     let amount = before.is_some_and(ends_amount);
     let money = look.peek(1).is_some_and(|c| "$¥￥€£".contains(c));
-    if amount && (digit || money) {
+    let minus = look.peek(1) == Some('-') && digit_at(look, 2) && tilde;
+    if amount && (digit || money || minus) {
         // 零下5-3 and the like are ranges too; a minus has a space before it.
         return Reading::say(1, "到");
+    }
+    if before.is_some_and(|c| "章节節条條页頁回集课課".contains(c)) {
+        let len = look.count(0, 3, is_dash);
+        if look.peek(len) == Some('第') {
+            return Reading::say(len, "到");
+        }
     }
     let unit = before.is_some_and(|c| c.is_ascii_alphabetic())
         && digit
@@ -48,7 +55,9 @@ pub fn dash(look: &Look, context: &Context) -> Option<Reading> {
     }
     match first {
         '~' | '～' => {
-            let between = before.is_some_and(is_chinese) && chinese_at(look, 1) && amount;
+            let numeral =
+                |c: Option<char>| c.is_some_and(|c| "一二三四五六七八九十百千万两".contains(c));
+            let between = chinese_at(look, 1) && (amount || numeral(before));
             Reading::say(look.count(0, 20, |c| c == first), if between { "到" } else { "" })
         }
         '—' => {
@@ -111,13 +120,23 @@ fn negative(look: &Look, money: bool) -> Option<Reading> {
         return Reading::say(1, "");
     }
     let tail = tail.unwrap_or_default();
-    Reading::say(end + tail.len, tail.say(&format!("负{}", number.spoken())))
+    let spoken = tail.say(&format!("负{}", unsigned(look, end, number)));
+    Reading::say(end + tail.len, spoken)
+}
+
+/// How a number that ends at `end` is spoken behind a minus.
+fn unsigned(look: &Look, end: usize, number: Number) -> String {
+    let price = any_at(look, end, &["元", "块"]);
+    if price { number.without_zero_cents().spoken() } else { number.spoken() }
 }
 
 /// A hyphen between words.
 fn hyphen(look: &Look, before: Option<char>) -> Option<Reading> {
     let len = look.count(0, 20, |c| c == '-');
     let digit_next = digit_at(look, len);
+    if before.is_some_and(|c| c.is_ascii_alphabetic()) && letter_at(look, len) {
+        return None;
+    }
     if len == 1 && before.is_some_and(|c| c.is_ascii_alphabetic()) && digit_next {
         return Reading::say(1, "");
     }
@@ -171,6 +190,9 @@ pub fn word_sign(look: &Look, _: &Context) -> Option<Reading> {
         return Reading::say(1, spoken);
     }
     let spoken = match first {
+        '&' if look.back(0).is_some_and(|c| c.is_ascii_alphabetic()) && letter_at(look, 1) => {
+            " and "
+        }
         '&' => "和",
         '=' if look.peek(1) == Some('=') => {
             return Reading::say(look.count(0, 3, |c| c == '='), "等于");
@@ -197,6 +219,8 @@ pub fn word_sign(look: &Look, _: &Context) -> Option<Reading> {
         '㎡' => "平方米",
         '²' => "平方",
         '³' => "立方",
+        '↑' => "上升",
+        '↓' => "下降",
         '→' | '⇒' | '➔' | '➜' => "到",
         '№' => {
             let number = Number::integer(look, skip_space(look, 1));
@@ -206,6 +230,9 @@ pub fn word_sign(look: &Look, _: &Context) -> Option<Reading> {
             );
         }
         '#' => {
+            if look.back(0).is_some_and(|c| c.is_ascii_alphabetic()) {
+                return Reading::say(1, "井");
+            }
             let number = Number::integer(look, 1).filter(|_| look.back(0) != Some('#'));
             let spoken = number.map(|n| (1 + n.len, format!("{}号", n.spoken())));
             return spoken
@@ -235,7 +262,7 @@ fn stroke(look: &Look) -> Option<Reading> {
     let spoken = match () {
         () if before == Some('和') && look.peek(at) == Some('或') => "",
         () if digit_at(look, at) && measured(look) => "每",
-        () if !skip && (unit || money) && any_at(look, at, &per) => "每",
+        () if !skip && (unit || money || measured(look)) && any_at(look, at, &per) => "每",
         () if before.is_some_and(|c| c.is_alphanumeric()) && chinese_at(look, at) => "或",
         () if before.is_some_and(is_chinese) && letter_at(look, at) => "或",
         () if before.is_some_and(|c| c.is_ascii_alphanumeric())
