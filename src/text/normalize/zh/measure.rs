@@ -6,7 +6,7 @@ use crate::text::normalize::look::Look;
 pub fn is_at(look: &Look, n: usize) -> bool {
     let Some(first) = look.peek(n) else { return false };
     let next = || look.peek(n + 1);
-    match first {
+    let is_measure = match first {
         '个' | '個' | '只' | '隻' | '条' | '條' | '张' | '張' | '本' | '次' | '天' | '周'
         | '週' | '位' | '名' | '人' | '岁' | '歲' | '倍' | '块' | '塊' | '元' | '斤' | '吨'
         | '噸' | '米' | '升' | '克' | '种' | '種' | '类' | '類' | '层' | '層' | '件' | '份'
@@ -22,11 +22,18 @@ pub fn is_at(look: &Look, n: usize) -> bool {
         | '扇' | '面' | '顶' | '床' | '盏' | '票' | '万' | '萬' | '亿' | '億' | '千' | '百'
         | '兆' | '点' | '點' | '成' | '折' | '档' | '堂' | '桌' => true,
         '对' | '對' => !next().is_some_and(|c| c.is_ascii_digit()),
+        '组' | '組' | '章' | '边' | '邊' | '侧' | '端' | '者' | '女' | '男' | '平' => {
+            true
+        }
+        '下' => {
+            !matches!(next(), Some('午' | '面' | '班' | '周' | '个' | '次' | '载' | '来' | '去'))
+        }
+        '国' | '國' => next() != Some('道'),
+        '连' => matches!(next(), Some('胜' | '败' | '冠' | '击' | '跳' | '发')),
         '小' => matches!(next(), Some('时' | '時')),
         '分' => !matches!(next(), Some('之' | '机' | '部' | '店' | '公' | '行' | '校')),
         '年' => !matches!(next(), Some('级' | '級' | '代')),
         '公' => matches!(next(), Some('里' | '斤' | '顷' | '分' | '尺' | '升')),
-        '平' => matches!(next(), Some('方' | '米')),
         '立' => next() == Some('方'),
         '厘' | '毫' | '英' | '海' | '市' => matches!(
             next(),
@@ -36,8 +43,21 @@ pub fn is_at(look: &Look, n: usize) -> bool {
         '钟' | '刻' => next() == Some('钟'),
         '港' | '美' | '欧' | '日' | '澳' | '加' | '韩' | '新' => next() == Some('元'),
         _ => false,
-    }
+    };
+    is_measure && !OTHER_WORDS.iter().any(|word| look.is(n, word))
 }
+
+/// Words that begin with the ideograph of a measure word and are none.
+const OTHER_WORDS: &[&str] = &[
+    "所以", "所有", "所示", "位于", "位置", "本身", "本来", "对应", "对于", "对比", "首先", "支持",
+    "组成", "组合", "面向", "面临", "面对", "周围", "条件", "元素", "分别", "分为", "分析", "分成",
+    "分布", "里面", "排除", "排名", "排列", "间隔", "包括", "包含", "架构", "种植", "回答", "回来",
+    "回到", "点击", "折叠", "行动", "行为", "行业", "道路", "道理", "声明", "声音", "部署", "集成",
+    "集中", "集合", "节点", "节省", "根据", "页面", "类似", "类型", "把握", "成立", "成为", "成功",
+    "成本", "成长", "成员", "成都", "成绩", "成就", "成人", "国内", "国际", "国家", "章程", "名为",
+    "名称", "人民", "人类", "人工", "天然", "平均", "平衡", "男性", "女性", "边界", "台湾", "家庭",
+    "口语",
+];
 
 /// Whether what is at `n` says that a number is a quantity, though no measure word.
 pub fn is_quantity_at(look: &Look, n: usize) -> bool {

@@ -12,8 +12,10 @@ mod phone;
 mod plain;
 mod punctuation;
 mod quantity;
+mod range;
 mod ratio;
 mod sign;
+mod tail;
 mod time;
 mod units;
 

@@ -85,6 +85,11 @@ impl Number {
         self.is_integer() && !self.grouped && self.whole.len() == count
     }
 
+    /// Whether it may be a year.
+    pub fn is_year(&self) -> bool {
+        self.has_digits(4) && self.value().is_some_and(|value| (1000..=2199).contains(&value))
+    }
+
     /// Whether a zero stands before other digits: 007, 05.
     pub fn has_leading_zero(&self) -> bool {
         self.whole.len() > 1 && self.whole.starts_with('0')

@@ -16,25 +16,22 @@ const WORDS: &[&str] = &[
     "拨打",
     "撥打",
     "致电",
-    "手机",
     "座机",
     "传真",
-    "客服",
-    "打",
-    "拨",
     "拨通",
     "呼叫",
     "Tel",
     "TEL",
     "tel",
     "联系方式",
-    "转",
     "分机",
-    "报警",
-    "急救",
     "总机",
     "电联",
+    "手机号",
 ];
+
+/// Verbs before them, which have other meanings too.
+const VERBS: &[&str] = &["打", "拨", "撥", "转", "客服", "报警"];
 
 /// Numbers of services, which are read by digit wherever nothing is counted.
 const SERVICES: &[&str] = &[
@@ -102,11 +99,20 @@ pub fn phone(look: &Look, _: &Context) -> Option<Reading> {
         return None;
     }
     let digits = look.text(0, first);
+    // A number and its extension: 62781234转801.
+    let extended =
+        matches!(first, 7 | 8) && look.peek(first) == Some('转') && digit_at(look, first + 1);
+    let extension = look.back(0) == Some('转') && look.back(1).is_some_and(is_digit);
+    if extended || extension && first < 6 {
+        return Reading::say(first, code(&digits));
+    }
     let counted = measure::is_quantity_at(look, skip_space(look, first));
     if !more && !counted {
         let short = SHORT.iter().find(|(number, _)| *number == digits);
+        let verb = behind_word(look, VERBS)
+            && (short.is_some() || first > 4 || any_at(look, first, &["分机"]));
         let short = short.is_some_and(|(_, words)| any_at(look, first, words));
-        if short || SERVICES.contains(&&*digits) || behind_word(look, WORDS) && first >= 3 {
+        if short || verb || SERVICES.contains(&&*digits) || behind_word(look, WORDS) && first >= 3 {
             let unit = look.peek(skip_space(look, first));
             let plain = unit.is_none_or(|c| !c.is_ascii_alphanumeric() && !"%:：/℃°".contains(c));
             return plain.then(|| Reading::Say { len: first, spoken: code(&digits) });

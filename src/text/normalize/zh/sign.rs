@@ -3,8 +3,9 @@
 use super::measure;
 use super::near::{any_at, chinese_at, letter_at, range_sign, skip_space};
 use super::number::{Number, digit_at};
-use super::quantity::{Tail, is_year, quantity};
+use super::quantity::quantity;
 use super::ratio::vulgar;
+use super::tail::Tail;
 use crate::text::chars::is_chinese;
 use crate::text::normalize::context::Context;
 use crate::text::normalize::look::Look;
@@ -29,6 +30,9 @@ pub fn dash(look: &Look, context: &Context) -> Option<Reading> {
     let before = look.back(0);
     let digit = digit_at(look, 1);
     let amount = before.is_some_and(ends_amount);
+    if is_minus(look) {
+        return Reading::say(1, "减");
+    }
     let money = look.peek(1).is_some_and(|c| "$¥￥€£".contains(c));
     let minus = look.peek(1) == Some('-') && digit_at(look, 2) && tilde;
     if amount && (digit || money || minus) {
@@ -81,6 +85,17 @@ pub fn dash(look: &Look, context: &Context) -> Option<Reading> {
     }
 }
 
+/// Whether the dash is between two numbers of a sum.
+fn is_minus(look: &Look) -> bool {
+    let spaced = look.back(0) == Some(' ');
+    let at = skip_space(look, 1);
+    if !look.back(usize::from(spaced)).is_some_and(|c| c.is_ascii_digit()) || !digit_at(look, at) {
+        return false;
+    }
+    let end = Number::read(look, at).map_or(at, |number| at + number.len);
+    any_at(look, skip_space(look, end), &["=", "等于", "等於"])
+}
+
 /// A minus before a number.
 fn negative(look: &Look, money: bool) -> Option<Reading> {
     let before = look.back(0);
@@ -91,7 +106,7 @@ fn negative(look: &Look, money: bool) -> Option<Reading> {
         return Reading::say(1, "负");
     }
     let number = Number::read(look, 1)?;
-    if before.is_some_and(is_chinese) && is_year(&number) {
+    if before.is_some_and(is_chinese) && number.is_year() {
         return Reading::say(1, "，");
     }
     let end = 1 + number.len;
@@ -112,11 +127,8 @@ fn negative(look: &Look, money: bool) -> Option<Reading> {
         return Reading::say(end + tail.len, all);
     }
     // 歼-20 is a name.
-    let minus = tail.is_some()
-        || !before.is_some_and(is_chinese)
-        || before.is_some_and(|c| "为為是到至在于於得成变達达约温度拔差额即".contains(c))
-        || measure::is_at(look, end);
-    if !minus {
+    let name = before.is_some_and(|c| "歼轰运直警旗龙风征娥舟宫鹰问斗桥浪箭剑".contains(c));
+    if name && tail.is_none() && !measure::is_at(look, end) {
         return Reading::say(1, "");
     }
     let tail = tail.unwrap_or_default();
@@ -209,7 +221,15 @@ pub fn word_sign(look: &Look, _: &Context) -> Option<Reading> {
         '≠' => "不等于",
         '≈' | '≒' => "约等于",
         '±' => "正负",
-        '°' | 'º' => "度",
+        '°' | 'º' => match look.peek(1) {
+            Some('C' | 'c') if !letter_at(look, 2) => return Reading::say(2, "摄氏度"),
+            Some('F' | 'f') if !letter_at(look, 2) => return Reading::say(2, "华氏度"),
+            _ => "度",
+        },
+        '¥' | '￥' => "元",
+        '$' => "美元",
+        '€' => "欧元",
+        '£' => "英镑",
         '′' => "分",
         '″' => "秒",
         '%' => "百分号",
@@ -253,10 +273,10 @@ fn stroke(look: &Look) -> Option<Reading> {
     let at = skip_space(look, 1);
     let unit = before.is_some_and(|c| "元块角万米克升斤吨里圆镑币股次G".contains(c));
     let per = [
-        "年", "月", "天", "日", "周", "小时", "分", "秒", "人", "次", "斤", "公斤", "千克", "克",
-        "吨", "平", "台", "件", "个", "张", "份", "晚", "间", "位", "升", "公里", "米", "千瓦",
-        "度", "瓶", "盒", "杯", "股", "亩", "季", "户", "场", "节", "课", "套", "辆", "条", "本",
-        "箱", "包", "袋", "斤",
+        "㎡", "㎥", "年", "月", "天", "日", "周", "小时", "分", "秒", "人", "次", "斤", "公斤",
+        "千克", "克", "吨", "平", "台", "件", "个", "张", "份", "晚", "间", "位", "升", "公里",
+        "米", "千瓦", "度", "瓶", "盒", "杯", "股", "亩", "季", "户", "场", "节", "课", "套", "辆",
+        "条", "本", "箱", "包", "袋", "斤",
     ];
     let money = before.is_some_and(|c| c.is_ascii_digit()) && any_at(look, at, &per);
     let spoken = match () {
