@@ -44,20 +44,61 @@ pub fn is_at(look: &Look, n: usize) -> bool {
         '港' | '美' | '欧' | '日' | '澳' | '加' | '韩' | '新' => next() == Some('元'),
         _ => false,
     };
-    is_measure && !OTHER_WORDS.iter().any(|word| look.is(n, word))
+    is_measure && !is_other_word(first, next)
 }
 
-/// Words that begin with the ideograph of a measure word and are none.
-const OTHER_WORDS: &[&str] = &[
-    "所以", "所有", "所示", "位于", "位置", "本身", "本来", "对应", "对于", "对比", "首先", "支持",
-    "组成", "组合", "面向", "面临", "面对", "周围", "条件", "元素", "分别", "分为", "分析", "分成",
-    "分布", "里面", "排除", "排名", "排列", "间隔", "包括", "包含", "架构", "种植", "回答", "回来",
-    "回到", "点击", "折叠", "行动", "行为", "行业", "道路", "道理", "声明", "声音", "部署", "集成",
-    "集中", "集合", "节点", "节省", "根据", "页面", "类似", "类型", "把握", "成立", "成为", "成功",
-    "成本", "成长", "成员", "成都", "成绩", "成就", "成人", "国内", "国际", "国家", "章程", "名为",
-    "名称", "人民", "人类", "人工", "天然", "平均", "平衡", "男性", "女性", "边界", "台湾", "家庭",
-    "口语",
-];
+/// Whether an ideograph begins a word that is no measure word, as 所以. The second one is asked for
+/// only where it tells.
+fn is_other_word(first: char, second: impl Fn() -> Option<char>) -> bool {
+    let seconds = match first {
+        '所' => "以有示",
+        '位' => "于置",
+        '本' => "身来",
+        '对' => "应于比",
+        '首' => "先",
+        '支' => "持",
+        '组' => "成合",
+        '面' => "向临对",
+        '周' => "围",
+        '条' => "件",
+        '元' => "素",
+        '分' => "别为析成布",
+        '里' => "面",
+        '排' => "除名列",
+        '间' => "隔",
+        '包' => "括含",
+        '架' => "构",
+        '种' => "植",
+        '回' => "答来到",
+        '点' => "击",
+        '折' => "叠",
+        '行' => "动为业",
+        '道' => "路理",
+        '声' => "明音",
+        '部' => "署",
+        '集' => "成中合",
+        '节' => "点省",
+        '根' => "据",
+        '页' => "面",
+        '类' => "似型",
+        '把' => "握",
+        '成' => "立为功本长员都绩就人",
+        '国' => "内际家",
+        '章' => "程",
+        '名' => "为称",
+        '人' => "民类",
+        '天' => "然",
+        '平' => "均衡",
+        '男' => "性",
+        '女' => "性",
+        '边' => "界",
+        '台' => "湾",
+        '家' => "庭",
+        '口' => "语",
+        _ => return false,
+    };
+    second().is_some_and(|second| seconds.contains(second))
+}
 
 /// Whether what is at `n` says that a number is a quantity, though no measure word.
 pub fn is_quantity_at(look: &Look, n: usize) -> bool {

@@ -15,6 +15,7 @@ mod quantity;
 mod range;
 mod ratio;
 mod sign;
+mod stroke;
 mod tail;
 mod time;
 mod units;

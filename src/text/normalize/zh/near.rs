@@ -17,10 +17,11 @@ pub fn behind_word(look: &Look, words: &[&str]) -> bool {
 pub fn behind_word_from(look: &Look, from: usize, words: &[&str]) -> bool {
     let between = |c: char| " :：是为号码，,“\"「（(".contains(c);
     for skip in from..from + 5 {
-        if words.iter().any(|word| ends_with(look, skip, word)) {
+        let Some(c) = look.back(skip) else { return false };
+        if (c.is_alphabetic() || c == '.') && words.iter().any(|word| ends_with(look, skip, word)) {
             return true;
         }
-        if !look.back(skip).is_some_and(between) {
+        if !between(c) {
             return false;
         }
     }

@@ -31,7 +31,7 @@ const WORDS: &[&str] = &[
 ];
 
 /// Verbs before them, which have other meanings too.
-const VERBS: &[&str] = &["打", "拨", "撥", "转", "客服", "报警"];
+const VERBS: &[&str] = &["打", "拨", "撥", "转", "客服", "报警", "火警", "急救"];
 
 /// Numbers of services, which are read by digit wherever nothing is counted.
 const SERVICES: &[&str] = &[

@@ -63,7 +63,17 @@ const BEHIND: &[&str] = &[
 pub fn is_meant(look: &Look, end: usize) -> bool {
     // 以3:30为准 is a time.
     let time = any_at(look, end, &["为", "前", "后", "开", "起"]);
-    !time && behind_word(look, BEFORE) || any_at(look, end, BEHIND)
+    !time && behind_word(look, BEFORE) || any_at(look, end, BEHIND) || behind_score(look)
+}
+
+/// Whether a score that cannot be a time stands before the place, as in 25:20、23:25.
+fn behind_score(look: &Look) -> bool {
+    let digit = |n: usize| look.back(n).and_then(|c| c.to_digit(10));
+    let colon = if digit(2).is_some() { 3 } else { 2 };
+    matches!(look.back(0), Some('、' | '，' | ','))
+        && digit(1).is_some()
+        && matches!(look.back(colon), Some(':' | '：'))
+        && digit(colon + 1).zip(digit(colon + 2)).is_some_and(|(ones, tens)| tens * 10 + ones > 24)
 }
 
 /// 3:1 and, where the words say so, 2-1.
