@@ -82,6 +82,8 @@ const WORDS: &[&str] = &[
     "状态码",
     "端口",
     "案号",
+    "会议号",
+    "会议ID",
 ];
 
 /// The rest of a number that is longer than what can be seen at once.
@@ -102,9 +104,14 @@ pub fn named(look: &Look, _: &Context) -> Option<Reading> {
     }
     let mut end = first;
     let mut spoken = code(&look.text(0, first));
-    while look.peek(end) == Some('-') && digit_at(look, end + 1) && end < 100 {
+    while matches!(look.peek(end), Some('-' | ' ')) && digit_at(look, end + 1) && end < 100 {
         let len = look.count(end + 1, 60, is_digit);
-        spoken = format!("{spoken}杠{}", code(&look.text(end + 1, len)));
+        let spaced = look.peek(end) == Some(' ');
+        if spaced && (len < 3 || first < 3 || counted(end + 1 + len)) {
+            break;
+        }
+        let sign = if spaced { "" } else { "杠" };
+        spoken = format!("{spoken}{sign}{}", code(&look.text(end + 1, len)));
         end += 1 + len;
     }
     let other = look.peek(end).is_some_and(|c| ".:：/%～~".contains(c)) && digit_at(look, end + 1)

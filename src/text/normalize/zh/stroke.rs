@@ -1,7 +1,7 @@
 //! The stroke between words and units.
 
 use super::near::{any_at, chinese_at, letter_at, skip_space};
-use super::number::digit_at;
+use super::number::{Number, digit_at};
 use crate::text::chars::is_chinese;
 use crate::text::normalize::look::Look;
 use crate::text::normalize::reading::Reading;
@@ -23,7 +23,10 @@ pub fn stroke(look: &Look) -> Option<Reading> {
     let spaced = skip || at > 1;
     let spoken = match () {
         () if before == Some('和') && look.peek(at) == Some('或') => "",
-        () if digit_at(look, at) && measured(look) => "每",
+        () if digit_at(look, at) && measured(look) => {
+            let hundred = Number::integer(look, at).is_some_and(|n| n.whole.starts_with("10"));
+            if hundred { "每" } else { "、" }
+        }
         () if !skip && (unit || money || measured(look)) && any_at(look, at, &per) => "每",
         () if before.is_some_and(|c| c.is_alphanumeric()) && chinese_at(look, at) => "或",
         () if before.is_some_and(is_chinese) && letter_at(look, at) => "或",
