@@ -197,7 +197,7 @@ pub fn spaced_minus(look: &Look, context: &Context) -> Option<Reading> {
     }
     match context.language(look) {
         Language::English => Reading::say(2, " minus"),
-        Language::Chinese => Reading::say(2, "减"),
+        Language::Chinese => Reading::say(2, " 减"),
     }
 }
 

@@ -99,7 +99,7 @@ pub fn flag(look: &Look, context: &Context) -> Option<Reading> {
     (0..dashes).for_each(|_| speech.sign('-'));
     let name = look.text(dashes, len - dashes);
     match dashes {
-        1 => speech.letters(&name),
+        1 => speech.code(&name),
         _ => speech.name(&name, Manner::Words),
     }
     Reading::say(len, speech.spoken())

@@ -77,10 +77,15 @@ pub fn stamp(look: &Look, context: &Context) -> Option<Reading> {
         }
         Language::Chinese => {
             speech.digits(&look.text(0, 4));
-            for (value, unit) in [(month, "年"), (day, "月"), (hour, "日")] {
+            for (value, unit) in [(month, "年"), (day, "月")] {
                 speech.say(unit);
                 speech.cardinal(&value.to_string());
             }
+            speech.say("日");
+            if let Some(zone) = &zone {
+                zone.say(&mut speech, language);
+            }
+            speech.cardinal(&hour.to_string());
             speech.say("点");
             if minute > 0 || second.is_some_and(|second| second > 0) {
                 if minute < 10 {
@@ -90,8 +95,6 @@ pub fn stamp(look: &Look, context: &Context) -> Option<Reading> {
                     speech.cardinal(&minute.to_string());
                 }
                 speech.say("分");
-            } else {
-                speech.say("整");
             }
         }
     }
@@ -108,8 +111,10 @@ pub fn stamp(look: &Look, context: &Context) -> Option<Reading> {
             _ => speech.either("seconds", "秒"),
         }
     }
-    if let Some(zone) = zone {
-        zone.say(&mut speech);
+    if let Some(zone) = zone
+        && language == Language::English
+    {
+        zone.say(&mut speech, language);
     }
     Reading::say(len, speech.spoken())
 }
@@ -136,16 +141,32 @@ impl Zone {
         Some(Self { len: 5 + colon, offset })
     }
 
-    fn say(&self, speech: &mut Speech) {
-        speech.letters("UTC");
-        let Some((sign, hours, minutes)) = self.offset else { return };
-        match sign {
-            '+' => speech.either("plus", "加"),
-            _ => speech.either("minus", "减"),
-        }
-        speech.cardinal(&hours.to_string());
-        if minutes > 0 {
-            speech.cardinal(&minutes.to_string());
+    fn say(&self, speech: &mut Speech, language: Language) {
+        match (self.offset, language) {
+            (None, Language::English) => speech.letters("UTC"),
+            (None, Language::Chinese) => speech.say("协调世界时"),
+            (Some((sign, hours, minutes)), Language::English) => {
+                speech.letters("UTC");
+                speech.say(if sign == '+' { "plus" } else { "minus" });
+                speech.cardinal(&hours.to_string());
+                if minutes > 0 {
+                    speech.cardinal(&minutes.to_string());
+                }
+            }
+            (Some((sign, hours, minutes)), Language::Chinese) => {
+                speech.say(if sign == '+' { "东" } else { "西" });
+                speech.cardinal(&hours.to_string());
+                match minutes {
+                    0 => {}
+                    30 => speech.say("点五"),
+                    _ => {
+                        speech.say("点");
+                        speech.cardinal(&minutes.to_string());
+                        speech.say("分");
+                    }
+                }
+                speech.say("区");
+            }
         }
     }
 }

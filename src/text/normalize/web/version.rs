@@ -110,7 +110,7 @@ pub fn bare(look: &Look, context: &Context) -> Option<Reading> {
     let is_version = match version.parts {
         1 => return None,
         2 => second.len() == 2 && (behind_program(look) || behind_word_version(look)),
-        _ => !is_date(&text),
+        _ => !is_date(&text) && !is_number(&text),
     };
     if !is_version || !ends(look, version.len) {
         return None;
@@ -133,6 +133,13 @@ fn is_date(text: &str) -> bool {
         [day, month, last] if year(last) => day <= 31 && month <= 31,
         _ => false,
     }
+}
+
+/// Whether the parts are groups of a great number or of a telephone number: "1.000.000",
+/// "555.867.5309".
+fn is_number(text: &str) -> bool {
+    let digits: Vec<usize> = text.split('.').map(str::len).collect();
+    digits == [3, 3, 4] || digits.len() > 2 && digits[1..].iter().all(|count| *count == 3)
 }
 
 /// Whether a program whose versions have two numbers is named before the place.
