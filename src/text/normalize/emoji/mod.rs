@@ -76,7 +76,7 @@ fn emoji_at(look: &Look, n: usize) -> Option<usize> {
     }
     let drawn = || look.peek(n + 1) == Some(VARIATION);
     let stray = is_modifier(first) || first == JOINER;
-    if !is_picture(first) && !stray && !(is_sign(first) && drawn()) {
+    if !(is_picture(first) || stray || is_sign(first) && drawn()) {
         return None;
     }
     let mut len = 1;

@@ -16,10 +16,10 @@ pub fn identifier(look: &Look, context: &Context) -> Option<Reading> {
     if first == 0 || !begins(look) {
         return None;
     }
-    if first == 1 {
-        if let Some(reading) = named_language(look, context) {
-            return Some(reading);
-        }
+    if first == 1
+        && let Some(reading) = named_language(look, context)
+    {
+        return Some(reading);
     }
     let word = |n: usize| look.peek(n).is_some_and(|c| c.is_ascii_alphanumeric());
     let (mut len, mut parts, mut call) = (first, 1, false);
