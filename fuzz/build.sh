@@ -12,4 +12,4 @@ cp ../Cargo.lock Cargo.lock
 target=$(rustc +nightly -vV | sed -n 's/^host: //p')
 # Named, so that build scripts are built without these flags.
 cargo +nightly build --release --target "$target" "$@"
-ls "target/$target/release/"{prompt,form,frames,pickle,archive,onnx,config}
+ls "target/$target/release/"{prompt,form,frames,pickle,archive,onnx,config,text}

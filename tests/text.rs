@@ -102,3 +102,79 @@ fn sources_cover_the_text() {
         assert_eq!(at, case.written.chars().count(), "{:?}", case.written);
     }
 }
+
+/// Numbers that look random and are the same in every run (a linear congruential generator, with
+/// the constants of Numerical Recipes).
+struct Random(u32);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (self.0 >> 8) as usize % end.max(1)
+    }
+}
+
+/// A text of fragments of the cases, of single signs and of anything else.
+fn random_text(random: &mut Random, written: &[Vec<char>]) -> String {
+    const SIGNS: &str = "<>[](){}|*_`~#@$%^&+=-/\\:;.,!? \n\t'\"0123456789×√²₂😀👍🏽❤️🇨🇳\u{200D}\u{FE0F}，。：一百點aeXZμα…—“”①½é";
+    let signs: Vec<char> = SIGNS.chars().collect();
+    let mut text = String::new();
+    for _ in 0..1 + random.below(8) {
+        match random.below(4) {
+            0 => text.extend((0..random.below(6)).map(|_| signs[random.below(signs.len())])),
+            1 => text.extend(
+                (0..random.below(3)).filter_map(|_| char::from_u32(random.below(0x2_0000) as u32)),
+            ),
+            _ => {
+                let case = &written[random.below(written.len())];
+                let start = random.below(case.len());
+                let end = start + random.below(30).min(case.len() - start);
+                text.extend(&case[start..end]);
+            }
+        }
+    }
+    text
+}
+
+/// Whatever the text: cuts change nothing, little is held, and what is spoken is not much longer.
+#[test]
+fn random_texts_are_read_the_same_however_they_are_cut() {
+    let written: Vec<Vec<char>> =
+        cases().iter().map(|case| case.written.chars().collect()).collect();
+    let mut random = Random(6);
+    for round in 0..4000 {
+        let text = random_text(&mut random, &written);
+        let normalizer = Normalizer { emoji: round % 2 == 1, ..Normalizer::default() };
+        let whole = normalizer.normalize(&text);
+        assert!(whole.len() <= 30 * text.len() + 200, "{text:?} is spoken {whole:?}");
+        let chars: Vec<char> = text.chars().collect();
+        let mut stream = NormalStream::new(normalizer);
+        let (mut spoken, mut at, mut read) = (String::new(), 0, 0);
+        while at < chars.len() {
+            let end = chars.len().min(at + 1 + random.below(if round % 3 == 0 { 1 } else { 12 }));
+            let part: String = chars[at..end].iter().collect();
+            for piece in stream.push(&part) {
+                spoken += &piece.spoken;
+                read = piece.source.end;
+            }
+            at = end;
+            assert!(at - read <= 200, "{} held of {text:?}", at - read);
+        }
+        spoken.extend(stream.finish().into_iter().map(|piece| piece.spoken));
+        assert_eq!(spoken, whole, "{text:?}");
+    }
+}
+
+#[test]
+fn emoji_are_named_when_asked_for() {
+    let normalizer = Normalizer { emoji: true, ..Normalizer::default() };
+    for (written, spoken) in [
+        ("Great 😀!", "Great grinning face!"),
+        ("Nice👍🏽work", "Nice thumbs up work"),
+        ("😂😂😂 and 🎉🚀", "face with tears of joy and party popper, rocket"),
+        ("太好了👍🏻！", "太好了赞！"),
+        ("今天😀❤️很开心", "今天嘿嘿笑，红心很开心"),
+    ] {
+        assert_eq!(normalizer.normalize(written), spoken, "{written}");
+    }
+}

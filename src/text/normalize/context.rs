@@ -42,11 +42,13 @@ pub struct Context {
     in_word: bool,
     /// The last character that was spoken.
     pub spoken: Option<char>,
+    /// Whether emoji are spoken by their names.
+    pub emoji: bool,
 }
 
 impl Context {
-    pub fn new(fixed: Option<Language>) -> Self {
-        Self { fixed, ..Self::default() }
+    pub fn new(fixed: Option<Language>, emoji: bool) -> Self {
+        Self { fixed, emoji, ..Self::default() }
     }
 
     /// The language in which a number or symbol at the place is read: that of the run of words it
@@ -68,6 +70,29 @@ impl Context {
             Some(Language::English) => Language::English,
             None if self.letter.is_none() && self.chinese_text => Language::Chinese,
             None => Language::English,
+        }
+    }
+
+    /// The language in which a name of `len` characters that begins at the place is read, as an
+    /// address or a formula: its own letters say nothing.
+    pub fn language_of(&self, look: &Look, len: usize) -> Language {
+        if let Some(language) = self.fixed {
+            return language;
+        }
+        if self.letter == Some(Language::Chinese) || self.chinese_sentence && self.english_words < 2
+        {
+            return Language::Chinese;
+        }
+        if self.english_words > 1 {
+            return Language::English;
+        }
+        let space = usize::from(look.peek(len) == Some(' '));
+        let after = look.peek(len + space);
+        let chinese = after.is_some_and(|c| is_chinese(c) || is_chinese_punctuation(c));
+        let alone = self.letter.is_none() && after.is_none_or(ends_sentence);
+        match chinese || alone && self.chinese_text {
+            true => Language::Chinese,
+            false => Language::English,
         }
     }
 
@@ -132,6 +157,10 @@ impl Context {
     }
 }
 
+fn is_chinese_punctuation(c: char) -> bool {
+    matches!(c, '，' | '。' | '！' | '？' | '：' | '；' | '、' | '（' | '）' | '」' | '》')
+}
+
 /// Whether a character surely ends a sentence. A full stop may do otherwise.
 fn ends_sentence(c: char) -> bool {
     matches!(c, '。' | '！' | '？' | '!' | '?' | '\n' | ';' | '；')
@@ -145,7 +174,7 @@ mod tests {
     fn language(text: &str) -> Language {
         let chars: Vec<char> = text.chars().collect();
         let at = chars.iter().position(char::is_ascii_digit).unwrap_or(0);
-        let mut context = Context::new(None);
+        let mut context = Context::new(None, false);
         chars[..at].iter().for_each(|c| context.pass(*c));
         context.language(&Look::new(&chars, at, true))
     }

@@ -6,7 +6,9 @@ use super::reading::{Reading, Rule};
 
 pub const RULES: &[Rule] = &[
     Rule { name: "control token", read: control },
+    Rule { name: "SSML", read: super::ssml::element },
     Rule { name: "tag", read: tag },
+    Rule { name: "tag", read: closing },
     Rule { name: "link", read: link },
     Rule { name: "heading", read: line_mark },
     Rule { name: "emphasis", read: emphasis },
@@ -65,13 +67,48 @@ fn tag(look: &Look, context: &Context) -> Option<Reading> {
         return None;
     }
     let len = name + inside + 1;
-    let is_break = look.is_in_any_case(name, "break") || look.is_in_any_case(name, "br");
-    let pause = match context.is_chinese_sentence() {
-        _ if !is_break || context.spoken.is_none_or(|c| !c.is_alphanumeric()) => "",
-        true => "，",
-        false => ",",
+    let text = look.text(name, inside);
+    // An address, or words to be replaced as in "<your name>".
+    let address = text.contains("://") || text.contains('@') && !text.contains(' ');
+    let words = text.contains(' ') && !text.contains(['=', '/', '"']);
+    if address || words || text.contains(['.', ',', '(']) && !text.contains('=') {
+        return Reading::say(1, "");
+    }
+    let name = text.split([' ', '/', '\n']).next().unwrap_or_default().to_ascii_lowercase();
+    let spoken = context.spoken;
+    let open = spoken.is_some_and(|c| c.is_alphanumeric());
+    let goes_on = |c: char| !c.is_whitespace() && !matches!(c, '<' | '.' | ',' | '!' | '?');
+    let chinese = context.is_chinese_sentence();
+    let pause = match name.as_str() {
+        "break" | "br" if !open => "",
+        "break" | "br" if chinese => "，",
+        "break" | "br" => ",",
+        // What stands on lines of its own.
+        "p" | "div" | "li" | "ul" | "ol" | "tr" | "td" | "th" | "table" | "h1" | "h2" | "h3"
+        | "h4" | "h5" | "h6" | "s" | "blockquote" | "section" | "option" => {
+            let apart = spoken.is_some_and(|c| !c.is_whitespace());
+            match apart && look.peek(len).is_some_and(goes_on) {
+                true if chinese && open => "，",
+                true if open => ", ",
+                true if !chinese => " ",
+                _ => "",
+            }
+        }
+        _ => "",
     };
     Reading::say(len, pause)
+}
+
+/// What closes an address or words in angle brackets.
+fn closing(look: &Look, _: &Context) -> Option<Reading> {
+    if look.peek(0)? != '>' || !look.back(0).is_some_and(|c| c.is_ascii_alphanumeric() || c == '/')
+    {
+        return None;
+    }
+    let open = (0..60).find(|n| matches!(look.back(*n), None | Some('<' | '>' | '\n')))?;
+    let first = look.back(open.checked_sub(1)?)?;
+    let opened = look.back(open) == Some('<') && first.is_ascii_alphabetic();
+    opened.then(|| Reading::Say { len: 1, spoken: String::new() })
 }
 
 /// `[text](address)` and `![text](address)` of Markdown: the address and the brackets go, one
@@ -99,7 +136,13 @@ fn is_link(look: &Look, n: usize) -> bool {
 
 fn is_address(look: &Look, n: usize) -> bool {
     let first = look.peek(n);
+    let file = || {
+        let len = look.count(n, 100, |c| c.is_ascii_alphanumeric() || "_-./%".contains(c));
+        let sign = (n..n + len).any(|n| matches!(look.peek(n), Some('.' | '/')));
+        sign && matches!(look.peek(n + len), Some(')' | '#'))
+    };
     first.is_some_and(|c| matches!(c, '/' | '#' | '.'))
+        || file()
         || ["http", "mailto:", "www."].iter().any(|start| look.is_in_any_case(n, start))
 }
 
@@ -118,7 +161,8 @@ fn line_mark(look: &Look, _: &Context) -> Option<Reading> {
     let ends = after.is_none_or(|c| c == '\n' || c == '\r');
     match first {
         '#' if same <= 6 && after == Some(' ') => Reading::say(same + 1, ""),
-        '>' | '+' if same == 1 && after == Some(' ') => Reading::say(2, ""),
+        '>' if after == Some(' ') => Reading::say(same + 1, ""),
+        '+' if same == 1 && after == Some(' ') => Reading::say(2, ""),
         '-' | '*' if same == 1 && after == Some(' ') => {
             let task = ["[ ] ", "[x] ", "[X] "].iter().any(|mark| look.is(2, mark));
             Reading::say(if task { 6 } else { 2 }, "")
@@ -144,8 +188,13 @@ fn emphasis(look: &Look, _: &Context) -> Option<Reading> {
     let after = look.peek(same);
     let word = |c: Option<char>| c.is_some_and(|c| !c.is_whitespace());
     let letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
     let marks = match c {
         '`' => true,
+        // A power, an index, a product.
+        '*' if same == 2 && digit(before) && digit(after) => false,
+        '_' if same == 1 && after == Some('{') => false,
+        '*' if same == 1 && before == Some(')') && after == Some('(') => false,
         '*' | '~' if same >= 2 => word(before) || word(after),
         // Between two letters or numbers it is a sign, as in 3*4.
         '*' => {

@@ -8,12 +8,19 @@
 //! however it is cut.
 
 mod context;
+mod emoji;
 mod en;
 mod lexicon;
 mod look;
+mod markdown;
 mod markup;
 mod reading;
+mod science;
+mod special;
+mod speech;
+mod ssml;
 mod stream;
+mod web;
 mod width;
 mod zh;
 

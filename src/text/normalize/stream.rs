@@ -5,7 +5,7 @@ use super::context::{Context, Language};
 use super::look::{AHEAD, BEHIND, Look};
 use super::reading::{Piece, Reading, Rule};
 use super::width;
-use super::{en, markup, zh};
+use super::{en, markdown, markup, special, zh};
 use crate::text::chars::{is_chinese, stands_alone};
 
 /// Reads one text as it comes. What it gives does not depend on where the text was cut; see
@@ -25,11 +25,13 @@ pub struct NormalStream {
     offset: usize,
     /// Whether the last character spoken came from a rule.
     after_reading: bool,
+    /// Whether the last that was read is not spoken.
+    after_nothing: bool,
 }
 
 impl NormalStream {
     pub fn new(normalizer: Normalizer) -> Self {
-        let context = Context::new(normalizer.language);
+        let context = Context::new(normalizer.language, normalizer.emoji);
         Self { normalizer, context, ..Self::default() }
     }
 
@@ -86,10 +88,20 @@ impl NormalStream {
                 (rule.read)(look, &self.context).map(|reading| (reading, Some(rule.name)))
             })
         };
-        if let Some(found) = find(markup::RULES) {
+        if let Some(found) = find(markup::RULES).or_else(|| find(markdown::RULES)) {
             return found;
         }
-        let rules = match script(first) {
+        let script = script_of(first);
+        let of_both = match script {
+            Script::Chinese => &[],
+            Script::Letters => special::WORDS,
+            Script::Space => special::SPACES,
+            Script::Other => special::SIGNS,
+        };
+        if let Some(found) = find(of_both) {
+            return found;
+        }
+        let rules = match script {
             Script::Chinese => zh::RULES,
             Script::Letters => match find(zh::WORDS) {
                 Some(found) => return found,
@@ -101,8 +113,12 @@ impl NormalStream {
                 Language::English => en::RULES,
             },
         };
-        find(rules).unwrap_or_else(|| {
-            let word = look.count(0, AHEAD, |c| script(c) == Script::Letters);
+        let left = match script {
+            Script::Other => special::LEFT,
+            _ => &[],
+        };
+        find(rules).or_else(|| find(left)).unwrap_or_else(|| {
+            let word = look.count(0, AHEAD, |c| script_of(c) == Script::Letters);
             (Reading::Keep(word.max(1)), None)
         })
     }
@@ -121,6 +137,11 @@ impl NormalStream {
             Reading::Keep(_) => chars.iter().collect(),
             Reading::Say { spoken, .. } => spoken,
         };
+        // Of two spaces around what is not spoken one stays.
+        if self.after_nothing && spoken == " " && before.is_none_or(char::is_whitespace) {
+            spoken.clear();
+        }
+        self.after_nothing = spoken.is_empty();
         // What is read otherwise stays a word of its own.
         let apart = (rule.is_some() || self.after_reading) && joins(before, spoken.chars().next());
         if !spoken.is_empty() {
@@ -141,7 +162,7 @@ impl NormalStream {
     }
 }
 
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Script {
     Chinese,
     /// Of scripts that write words.
@@ -150,7 +171,7 @@ enum Script {
     Other,
 }
 
-fn script(c: char) -> Script {
+fn script_of(c: char) -> Script {
     match c {
         'a'..='z' | 'A'..='Z' => Script::Letters,
         ' ' | '\n' | '\t' | '\r' => Script::Space,
@@ -248,7 +269,7 @@ mod tests {
             pieces([text]).into_iter().map(|piece| piece.spoken).collect()
         };
         assert_eq!(spoken(TEXTS[0]), "Hello <strong>there</strong>, see the page now.");
-        assert_eq!(spoken("a < b and <b>c</b>"), "a less than b and c");
+        assert_eq!(spoken("a < b and <b>c</b>"), "a is less than b and c");
         assert_eq!(spoken("## Title\n- one\n- **two**"), "Title\none\ntwo");
         assert_eq!(spoken("Ｈｉ"), "Hi");
     }

@@ -18,7 +18,7 @@ mod phone;
 mod quantity;
 mod roman;
 mod sign;
-mod spell;
+pub mod spell;
 mod suffix;
 mod units;
 mod year;

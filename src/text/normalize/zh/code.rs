@@ -2,7 +2,7 @@
 
 use super::cardinal::{code, digits};
 use super::measure;
-use super::near::{any_at, behind_word, chinese_at, skip_space};
+use super::near::{any_at, behind_word, behind_word_from, chinese_at, ends_with, skip_space};
 use super::number::{Number, digit_at, is_digit};
 use crate::text::chars::is_chinese;
 use crate::text::normalize::context::Context;
@@ -82,6 +82,8 @@ const WORDS: &[&str] = &[
     "状态码",
     "端口",
     "案号",
+    "会议号",
+    "会议ID",
 ];
 
 /// The rest of a number that is longer than what can be seen at once.
@@ -102,14 +104,21 @@ pub fn named(look: &Look, _: &Context) -> Option<Reading> {
     }
     let mut end = first;
     let mut spoken = code(&look.text(0, first));
-    while look.peek(end) == Some('-') && digit_at(look, end + 1) && end < 100 {
+    while matches!(look.peek(end), Some('-' | ' ')) && digit_at(look, end + 1) && end < 100 {
         let len = look.count(end + 1, 60, is_digit);
-        spoken = format!("{spoken}杠{}", code(&look.text(end + 1, len)));
+        let spaced = look.peek(end) == Some(' ');
+        if spaced && (len < 3 || first < 3 || counted(end + 1 + len)) {
+            break;
+        }
+        let sign = if spaced { "" } else { "杠" };
+        spoken = format!("{spoken}{sign}{}", code(&look.text(end + 1, len)));
         end += 1 + len;
     }
     let other = look.peek(end).is_some_and(|c| ".:：/%～~".contains(c)) && digit_at(look, end + 1)
         || matches!(look.peek(end), Some('%' | '℃'));
-    (!other && (end > first || first >= 2)).then(|| Reading::Say { len: end, spoken })
+    let short = first == 2 && look.peek(first) == Some('号');
+    let name = end > first || first >= 2 && !short;
+    (name && !other && !counted(end)).then_some(Reading::Say { len: end, spoken })
 }
 
 /// Three groups of digits or more with hyphens: the parts of an address or a code.
@@ -140,7 +149,12 @@ pub fn behind_letter(look: &Look, _: &Context) -> Option<Reading> {
     let hyphen = usize::from(look.back(0) == Some('-'));
     let point = usize::from(look.back(0) == Some('·'));
     let skip = hyphen + point;
-    if !look.back(skip)?.is_ascii_alphabetic() {
+    if !letter_back(look, skip) {
+        return None;
+    }
+    let letters = (skip..skip + 4).take_while(|n| letter_back(look, *n)).count();
+    // 15k-20k is a range.
+    if hyphen > 0 && look.back(skip + letters).is_some_and(is_digit) {
         return None;
     }
     let number = Number::read(look, 0)?;
@@ -148,7 +162,11 @@ pub fn behind_letter(look: &Look, _: &Context) -> Option<Reading> {
         return Reading::say(number.len, number.spoken());
     }
     let round = number.whole.len() == 3 && number.whole.ends_with("00");
+    let name = ends_with(look, skip, "N") && number.whole == "95"
+        || ends_with(look, skip, "AK") && number.whole == "47";
     let spoken = match number.whole.len() {
+        _ if name => digits(&number.whole),
+        2.. if behind_word_from(look, skip + letters, WORDS) => code(&number.whole),
         _ if is_service(look, skip, &number) => code(&number.whole),
         1 | 2 => number.spoken(),
         3 if round => number.spoken(),
@@ -158,11 +176,13 @@ pub fn behind_letter(look: &Look, _: &Context) -> Option<Reading> {
     Reading::say(number.len, spoken)
 }
 
+fn letter_back(look: &Look, n: usize) -> bool {
+    look.back(n).is_some_and(|c| c.is_ascii_alphabetic())
+}
+
 /// Whether digits behind letters are of a flight, a train or a number plate, where one is 幺.
 fn is_service(look: &Look, skip: usize, number: &Number) -> bool {
-    let letters = (skip..skip + 4)
-        .take_while(|n| look.back(*n).is_some_and(|c| c.is_ascii_alphabetic()))
-        .count();
+    let letters = (skip..skip + 4).take_while(|n| letter_back(look, *n)).count();
     let capitals =
         (skip..skip + letters).all(|n| look.back(n).is_some_and(|c| c.is_ascii_uppercase()));
     let before = look.back(skip + letters);
@@ -174,7 +194,7 @@ fn is_service(look: &Look, skip: usize, number: &Number) -> bool {
         && matches!(many, 3 | 4)
         && (any_at(look, number.len, &["次", "航班"]) || matches!(many, 4));
     let plate = letters == 1 && many >= 3 && before.is_some_and(|c| PROVINCES.contains(c));
-    capitals && many >= 2 && (train || flight || plate) && !before.is_some_and(|c| c == '-')
+    capitals && many >= 2 && (train || flight || plate)
 }
 
 /// Provinces as they are written on number plates.

@@ -1,6 +1,6 @@
 //! Mandarin.
 
-mod cardinal;
+pub mod cardinal;
 mod code;
 mod date;
 mod measure;
@@ -12,8 +12,11 @@ mod phone;
 mod plain;
 mod punctuation;
 mod quantity;
+mod range;
 mod ratio;
 mod sign;
+mod stroke;
+mod tail;
 mod time;
 mod units;
 
@@ -53,6 +56,7 @@ pub const RULES: &[Rule] = &[
 pub const WORDS: &[Rule] = &[
     Rule { name: "money", read: money::signed },
     Rule { name: "money", read: money::coded },
+    Rule { name: "time", read: time::half_before_hour },
     Rule { name: "Roman numeral", read: ordinal::roman_word },
 ];
 

@@ -99,7 +99,7 @@ fn in_chinese(look: &Look, context: &Context, n: usize) -> Option<()> {
 /// The sum whose number is at `n`.
 fn sum(look: &Look, n: usize, name: &str, sign: Option<&str>) -> Option<Reading> {
     let at = skip_space(look, n);
-    let number = Number::read(look, at)?;
+    let number = Number::read(look, at)?.without_zero_cents();
     let mut end = at + number.len;
     // $5-10 and $5-$10.
     let range = range_sign(look, end).map(|(len, to)| (end + len, to)).or_else(|| {
@@ -124,8 +124,12 @@ fn sum(look: &Look, n: usize, name: &str, sign: Option<&str>) -> Option<Reading>
         format!("{spoken}{to}")
     });
     // The name may be written once more.
-    let again = any_at(look, skip_space(look, end), &[name, "元", "美金", "块", "人民币"]);
-    let name = if again { "" } else { name };
+    let again = |names: &[&str]| any_at(look, skip_space(look, end), names);
+    let name = match name.strip_suffix('元') {
+        _ if again(&[name, "美金", "人民币"]) => "",
+        Some(rest) if again(&["元", "块"]) => rest,
+        _ => name,
+    };
     Reading::say(end, format!("{low}{spoken}{name}"))
 }
 

@@ -10,12 +10,18 @@ pub fn ends_with(look: &Look, skip: usize, word: &str) -> bool {
 
 /// Whether one of `words` stands before the place, signs and copulas between left out.
 pub fn behind_word(look: &Look, words: &[&str]) -> bool {
+    behind_word_from(look, 0, words)
+}
+
+/// As [`behind_word`], less the `from` characters before the place.
+pub fn behind_word_from(look: &Look, from: usize, words: &[&str]) -> bool {
     let between = |c: char| " :：是为号码，,“\"「（(".contains(c);
-    for skip in 0..5 {
-        if words.iter().any(|word| ends_with(look, skip, word)) {
+    for skip in from..from + 5 {
+        let Some(c) = look.back(skip) else { return false };
+        if (c.is_alphabetic() || c == '.') && words.iter().any(|word| ends_with(look, skip, word)) {
             return true;
         }
-        if !look.back(skip).is_some_and(between) {
+        if !between(c) {
             return false;
         }
     }

@@ -43,7 +43,8 @@ impl Number {
                 at += 4;
             }
             // Digits behind another comma are a list.
-            if !groups.is_empty() && !(look.peek(at) == Some(',') && digit_at(look, at + 1)) {
+            let list = look.peek(at) == Some(',') && digit_at(look, at + 1);
+            if !groups.is_empty() && !list {
                 whole += &groups;
                 (end, grouped) = (at, true);
             }
@@ -84,6 +85,11 @@ impl Number {
         self.is_integer() && !self.grouped && self.whole.len() == count
     }
 
+    /// Whether it may be a year.
+    pub fn is_year(&self) -> bool {
+        self.has_digits(4) && self.value().is_some_and(|value| (1000..=2199).contains(&value))
+    }
+
     /// Whether a zero stands before other digits: 007, 05.
     pub fn has_leading_zero(&self) -> bool {
         self.whole.len() > 1 && self.whole.starts_with('0')
@@ -103,6 +109,14 @@ impl Number {
     /// As [`spoken`](Self::spoken) before a measure word, where two is 两.
     pub fn counted(&self) -> String {
         if self.is_integer() && self.whole == "2" { "两".into() } else { self.spoken() }
+    }
+
+    /// Without a point where nothing but zeros is behind it, as in a price of 99.00.
+    pub fn without_zero_cents(mut self) -> Self {
+        if self.decimals.len() == 2 && self.decimals == "00" {
+            self.decimals.clear();
+        }
+        self
     }
 
     /// As a cardinal, zeros before it dropped.

@@ -76,7 +76,10 @@ pub fn roman_word(look: &Look, context: &Context) -> Option<Reading> {
 
 /// Whether the place begins a line, spaces left out.
 fn begins_line(look: &Look) -> bool {
-    (0..BEHIND).map_while(|n| look.back(n)).find(|c| *c != ' ').is_none_or(|c| c == '\n')
+    (0..BEHIND)
+        .map_while(|n| look.back(n))
+        .find(|c| !" *#>-_".contains(*c))
+        .is_none_or(|c| c == '\n')
 }
 
 /// What numbers an item of a list at the beginning of a line: 1. 2、 3) (4).

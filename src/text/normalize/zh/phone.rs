@@ -16,38 +16,37 @@ const WORDS: &[&str] = &[
     "拨打",
     "撥打",
     "致电",
-    "手机",
     "座机",
     "传真",
-    "客服",
-    "打",
-    "拨",
     "拨通",
     "呼叫",
     "Tel",
     "TEL",
     "tel",
     "联系方式",
-    "转",
     "分机",
-    "报警",
-    "急救",
     "总机",
     "电联",
+    "手机号",
 ];
+
+/// Verbs before them, which have other meanings too.
+const VERBS: &[&str] = &["打", "拨", "撥", "转", "客服", "报警", "火警", "急救"];
 
 /// Numbers of services, which are read by digit wherever nothing is counted.
 const SERVICES: &[&str] = &[
-    "10000", "10010", "10086", "10099", "12306", "12315", "12333", "12345", "12348", "12355",
-    "12366", "12377", "12393", "95511", "95533", "95555", "95566", "95588", "95599", "96110",
+    "10086", "12306", "12315", "12333", "12345", "12348", "12366", "12377", "12393", "95511",
+    "95533", "95555", "95566", "95588", "95599", "96110",
 ];
 
 /// Short numbers, and what follows them where they are meant.
-const SHORT: [(&str, &[&str]); 5] = [
+const SHORT: [(&str, &[&str]); 7] = [
     ("110", &["报警", "警", "指挥", "接警", "电话"]),
     ("119", &["火警", "报警", "消防", "电话"]),
     ("120", &["急救", "救护", "电话", "指挥"]),
     ("122", &["交通事故", "报警", "电话"]),
+    ("10000", &["客服", "热线"]),
+    ("10010", &["客服", "热线"]),
     ("114", &["查号", "电话", "平台"]),
 ];
 
@@ -96,15 +95,24 @@ fn is_chinese_number(groups: &[String]) -> bool {
 pub fn phone(look: &Look, _: &Context) -> Option<Reading> {
     let first = look.count(0, 21, is_digit);
     let more = matches!(look.peek(first), Some('-' | ' ')) && digit_at(look, first + 1);
-    if first < 3 || first > 20 || look.peek(first) == Some('.') && digit_at(look, first + 1) {
+    if !(3..=20).contains(&first) || look.peek(first) == Some('.') && digit_at(look, first + 1) {
         return None;
     }
     let digits = look.text(0, first);
+    // A number and its extension: 62781234转801.
+    let extended =
+        matches!(first, 7 | 8) && look.peek(first) == Some('转') && digit_at(look, first + 1);
+    let extension = look.back(0) == Some('转') && look.back(1).is_some_and(is_digit);
+    if extended || extension && first < 6 {
+        return Reading::say(first, code(&digits));
+    }
     let counted = measure::is_quantity_at(look, skip_space(look, first));
     if !more && !counted {
         let short = SHORT.iter().find(|(number, _)| *number == digits);
+        let verb = behind_word(look, VERBS)
+            && (short.is_some() || first > 4 || any_at(look, first, &["分机"]));
         let short = short.is_some_and(|(_, words)| any_at(look, first, words));
-        if short || SERVICES.contains(&&*digits) || behind_word(look, WORDS) && first >= 3 {
+        if short || verb || SERVICES.contains(&&*digits) || behind_word(look, WORDS) && first >= 3 {
             let unit = look.peek(skip_space(look, first));
             let plain = unit.is_none_or(|c| !c.is_ascii_alphanumeric() && !"%:：/℃°".contains(c));
             return plain.then(|| Reading::Say { len: first, spoken: code(&digits) });

@@ -3,36 +3,49 @@
 use super::cardinal::{code, digits};
 use super::measure;
 use super::near::{any_at, behind_word, chinese_at, ends_with, letter_at, skip_space};
-use super::number::Number;
-use super::quantity::is_year;
+use super::number::{Number, digit_at};
 use crate::text::normalize::look::Look;
 
 /// How the number at `n` is spoken, by what stands behind and before it.
 pub fn plain(look: &Look, n: usize, number: &Number) -> String {
     let next = n + number.len;
-    if !number.is_integer() || number.grouped {
-        return number.spoken();
-    }
     let behind = skip_space(look, next);
+    if !number.is_integer() || number.grouped {
+        let price = any_at(look, behind, &["元", "块"]);
+        let number = number.clone();
+        return if price { number.without_zero_cents().spoken() } else { number.spoken() };
+    }
+    let many = number.whole.len();
     if let Some(spoken) = dated(look, behind, number) {
         return spoken;
     }
     if number.has_leading_zero() {
         return digits(&number.whole);
     }
-    let edition = any_at(look, next, &["款", "届"]) && !number.whole.ends_with("00");
-    if is_year(number) && edition {
+    let edition = any_at(look, next, &["款", "届", "级"]) && !number.whole.ends_with("00");
+    if number.is_year() && edition {
+        return digits(&number.whole);
+    }
+    // 1米75 is 一米七五, 85折 is 八五折.
+    let rest = matches!(look.back(0), Some('米' | '块'))
+        && look.back(1).is_some_and(|c| c.is_ascii_digit())
+        && !chinese_at(look, next);
+    if many == 2 && rest {
+        return digits(&number.whole);
+    }
+    if many == 2 && look.peek(behind) == Some('折') && !number.whole.ends_with('0') {
         return digits(&number.whole);
     }
     if measure::is_quantity_at(look, behind) {
-        let ordinal = ends_with(look, 0, "第") || ends_with(look, 0, "零下");
+        let floor = look.peek(behind) == Some('层')
+            && look.back(0).is_some_and(|c| "在到去住于上楼座栋".contains(c));
+        let ordinal = ends_with(look, 0, "第") || ends_with(look, 0, "零下") || floor;
         return if ordinal { number.spoken() } else { number.counted() };
     }
-    let many = number.whole.len();
     if (many == 3 || many == 4) && any_at(look, next, PLACES) {
         return code(&number.whole);
     }
-    if many == 4 && is_year(number) && year_without_sign(look, next) {
+    if many == 4 && number.is_year() && year_without_sign(look, next) {
         return digits(&number.whole);
     }
     if KNOWN.iter().any(|(digits, words)| number.whole == *digits && any_at(look, next, words)) {
@@ -116,7 +129,7 @@ fn year(look: &Look, n: usize, number: &Number) -> Option<String> {
         4 => {
             let thousands = number.whole.ends_with("000") && number.whole != "2000";
             let span = any_at(look, n + 1, &["历史", "的历史", "歷史", "前", "来", "以来", "间"]);
-            let counted = !is_year(number) || thousands || number.whole.ends_with("00") && span;
+            let counted = !number.is_year() || thousands || number.whole.ends_with("00") && span;
             Some(if counted { number.spoken() } else { digits(&number.whole) })
         }
         3 if behind_word(look, &["公元", "公元前", "西元", "西元前"]) => {
@@ -181,5 +194,8 @@ fn year_without_sign(look: &Look, n: usize) -> bool {
     ];
     let behind = skip_space(look, n);
     let ends = !chinese_at(look, behind) && !letter_at(look, behind);
-    any_at(look, behind, &BEHIND) || ends && behind_word(look, BEFORE)
+    let bracketed = look.back(0).is_some_and(|c| "(（[〔【《".contains(c))
+        && look.peek(n).is_some_and(|c| ")）]〕】》".contains(c));
+    let quarter = matches!(look.peek(n), Some('Q' | 'H')) && digit_at(look, n + 1);
+    any_at(look, behind, &BEHIND) || bracketed || quarter || ends && behind_word(look, BEFORE)
 }

@@ -3,11 +3,11 @@
 use super::near::chinese_at;
 use crate::text::chars::is_chinese;
 use crate::text::normalize::context::Context;
-use crate::text::normalize::look::Look;
+use crate::text::normalize::look::{BEHIND, Look};
 use crate::text::normalize::reading::Reading;
 
 /// ASCII punctuation beside Chinese as Chinese writes it.
-pub fn half_width(look: &Look, _: &Context) -> Option<Reading> {
+pub fn half_width(look: &Look, context: &Context) -> Option<Reading> {
     let spoken = match look.peek(0)? {
         ',' => "，",
         '!' => "！",
@@ -18,7 +18,10 @@ pub fn half_width(look: &Look, _: &Context) -> Option<Reading> {
         ')' => "）",
         _ => return None,
     };
-    let beside = look.back(0).is_some_and(|c| is_chinese(c) || "”）》」』’".contains(c))
+    let chinese = |c: Option<char>| c.is_some_and(is_chinese);
+    let beside = matches!(spoken, "（" | "）")
+        || chinese(context.spoken)
+        || look.back(0).is_some_and(|c| is_chinese(c) || "”）》」』’".contains(c))
         || chinese_at(look, 1);
     beside.then(|| Reading::Say { len: 1, spoken: spoken.into() })
 }
@@ -47,16 +50,25 @@ pub fn marks(look: &Look, context: &Context) -> Option<Reading> {
         '·' | '・' | '•' | '‧' | '∙' | '●' | '○' | '◆' | '◇' | '■' | '□' | '▪' | '▲' | '△'
         | '▶' | '►' | '★' | '☆' | '※' | '†' | '‡' | '©' | '®' | '™' | '✓' | '✔' | '✗' | '✘'
         | '^' | '_' | '*' | '\\' | '{' | '}' | '[' | ']' | '〔' | '〕' | '〈' | '〉' | '〖'
-        | '〗' | '↑' | '↓' | '←' | '@' | '§' | '¶' | '`' => {
+        | '〗' | '←' | '@' | '§' | '¶' | '`' => {
             let len = look.count(0, 20, |c| c == first);
             let space = look.peek(len) == Some(' ') && context.spoken.is_none_or(|c| c == '\n');
-            Reading::say(len + usize::from(space), "")
+            let letter = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphabetic());
+            let between = letter(look.back(0)) && letter(look.peek(len));
+            let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+            let apart = match () {
+                () if between => " ",
+                () if digit(look.back(0)) && digit(look.peek(len)) => "，",
+                () => "",
+            };
+            Reading::say(len + usize::from(space), apart)
         }
         '|' | '│' => {
             // Bars of tables, and the line under a table's head.
             let len = look.count(0, 100, |c| matches!(c, '|' | '│' | '-' | ':' | ' '));
             let ends = look.peek(len).is_none_or(|c| c == '\n');
-            let pause = context.spoken.is_some_and(char::is_alphanumeric) && !ends;
+            let before = (0..BEHIND).map_while(|n| look.back(n)).find(|c| *c != ' ');
+            let pause = before.is_some_and(char::is_alphanumeric) && !ends;
             Reading::say(len, if pause { "，" } else { "" })
         }
         _ => None,

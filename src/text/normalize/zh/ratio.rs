@@ -3,7 +3,6 @@
 use super::cardinal::digits;
 use super::near::{any_at, behind_word};
 use super::number::{Number, digit_at};
-use super::quantity::is_year;
 use crate::text::normalize::context::Context;
 use crate::text::normalize::look::Look;
 use crate::text::normalize::reading::Reading;
@@ -25,7 +24,9 @@ const BEFORE: &[&str] = &[
     "输",
     "胜",
     "负",
-    "平",
+    "战平",
+    "打平",
+    "踢平",
     "战成",
     "比数",
     "总分",
@@ -60,7 +61,19 @@ const BEHIND: &[&str] = &[
 
 /// Whether the words around two numbers, which end at `end`, say that they are compared.
 pub fn is_meant(look: &Look, end: usize) -> bool {
-    behind_word(look, BEFORE) || any_at(look, end, BEHIND)
+    // 以3:30为准 is a time.
+    let time = any_at(look, end, &["为", "前", "后", "开", "起"]);
+    !time && behind_word(look, BEFORE) || any_at(look, end, BEHIND) || behind_score(look)
+}
+
+/// Whether a score that cannot be a time stands before the place, as in 25:20、23:25.
+fn behind_score(look: &Look) -> bool {
+    let digit = |n: usize| look.back(n).and_then(|c| c.to_digit(10));
+    let colon = if digit(2).is_some() { 3 } else { 2 };
+    matches!(look.back(0), Some('、' | '，' | ','))
+        && digit(1).is_some()
+        && matches!(look.back(colon), Some(':' | '：'))
+        && digit(colon + 1).zip(digit(colon + 2)).is_some_and(|(ones, tens)| tens * 10 + ones > 24)
 }
 
 /// 3:1 and, where the words say so, 2-1.
@@ -118,8 +131,13 @@ fn simple(look: &Look, n: usize) -> Option<(usize, String)> {
     if more || decimal || under.whole.starts_with('0') {
         return None;
     }
-    if is_year(&over) && under.has_digits(2) {
+    if over.is_year() && under.has_digits(2) {
         return Some((len, format!("{}到{}", digits(&over.whole), digits(&under.whole))));
+    }
+    if n == 0 && (behind_word(look, &["血压", "血壓"]) || look.is(len, "mmHg")) {
+        let unit = if look.is(len, "mmHg") { ("毫米汞柱", 4) } else { ("", 0) };
+        let spoken = format!("{}、{}{}", over.spoken(), under.spoken(), unit.0);
+        return Some((len + unit.1, spoken));
     }
     if n == 0 && look.is(0, "24/7") {
         return Some((len, "二十四七".into()));

@@ -3,8 +3,10 @@
 use super::measure;
 use super::near::{any_at, chinese_at, letter_at, range_sign, skip_space};
 use super::number::{Number, digit_at};
-use super::quantity::{Tail, is_year, quantity};
+use super::quantity::quantity;
 use super::ratio::vulgar;
+use super::stroke::stroke;
+use super::tail::Tail;
 use crate::text::chars::is_chinese;
 use crate::text::normalize::context::Context;
 use crate::text::normalize::look::Look;
@@ -29,10 +31,20 @@ pub fn dash(look: &Look, context: &Context) -> Option<Reading> {
     let before = look.back(0);
     let digit = digit_at(look, 1);
     let amount = before.is_some_and(ends_amount);
+    if is_minus(look) {
+        return Reading::say(1, "减");
+    }
     let money = look.peek(1).is_some_and(|c| "$¥￥€£".contains(c));
-    if amount && (digit || money) {
+    let minus = look.peek(1) == Some('-') && digit_at(look, 2) && tilde;
+    if amount && (digit || money || minus) {
         // 零下5-3 and the like are ranges too; a minus has a space before it.
         return Reading::say(1, "到");
+    }
+    if before.is_some_and(|c| "章节節条條页頁回集课課".contains(c)) {
+        let len = look.count(0, 3, is_dash);
+        if look.peek(len) == Some('第') {
+            return Reading::say(len, "到");
+        }
     }
     let unit = before.is_some_and(|c| c.is_ascii_alphabetic())
         && digit
@@ -48,7 +60,9 @@ pub fn dash(look: &Look, context: &Context) -> Option<Reading> {
     }
     match first {
         '~' | '～' => {
-            let between = before.is_some_and(is_chinese) && chinese_at(look, 1) && amount;
+            let numeral =
+                |c: Option<char>| c.is_some_and(|c| "一二三四五六七八九十百千万两".contains(c));
+            let between = chinese_at(look, 1) && (amount || numeral(before));
             Reading::say(look.count(0, 20, |c| c == first), if between { "到" } else { "" })
         }
         '—' => {
@@ -72,6 +86,17 @@ pub fn dash(look: &Look, context: &Context) -> Option<Reading> {
     }
 }
 
+/// Whether the dash is between two numbers of a sum.
+fn is_minus(look: &Look) -> bool {
+    let spaced = look.back(0) == Some(' ');
+    let at = skip_space(look, 1);
+    if !look.back(usize::from(spaced)).is_some_and(|c| c.is_ascii_digit()) || !digit_at(look, at) {
+        return false;
+    }
+    let end = Number::read(look, at).map_or(at, |number| at + number.len);
+    any_at(look, skip_space(look, end), &["=", "等于", "等於"])
+}
+
 /// A minus before a number.
 fn negative(look: &Look, money: bool) -> Option<Reading> {
     let before = look.back(0);
@@ -82,7 +107,7 @@ fn negative(look: &Look, money: bool) -> Option<Reading> {
         return Reading::say(1, "负");
     }
     let number = Number::read(look, 1)?;
-    if before.is_some_and(is_chinese) && is_year(&number) {
+    if before.is_some_and(is_chinese) && number.is_year() {
         return Reading::say(1, "，");
     }
     let end = 1 + number.len;
@@ -103,21 +128,28 @@ fn negative(look: &Look, money: bool) -> Option<Reading> {
         return Reading::say(end + tail.len, all);
     }
     // 歼-20 is a name.
-    let minus = tail.is_some()
-        || !before.is_some_and(is_chinese)
-        || before.is_some_and(|c| "为為是到至在于於得成变達达约温度拔差额即".contains(c))
-        || measure::is_at(look, end);
-    if !minus {
+    let name = before.is_some_and(|c| "歼轰运直警旗龙风征娥舟宫鹰问斗桥浪箭剑".contains(c));
+    if name && tail.is_none() && !measure::is_at(look, end) {
         return Reading::say(1, "");
     }
     let tail = tail.unwrap_or_default();
-    Reading::say(end + tail.len, tail.say(&format!("负{}", number.spoken())))
+    let spoken = tail.say(&format!("负{}", unsigned(look, end, number)));
+    Reading::say(end + tail.len, spoken)
+}
+
+/// How a number that ends at `end` is spoken behind a minus.
+fn unsigned(look: &Look, end: usize, number: Number) -> String {
+    let price = any_at(look, end, &["元", "块"]);
+    if price { number.without_zero_cents().spoken() } else { number.spoken() }
 }
 
 /// A hyphen between words.
 fn hyphen(look: &Look, before: Option<char>) -> Option<Reading> {
     let len = look.count(0, 20, |c| c == '-');
     let digit_next = digit_at(look, len);
+    if before.is_some_and(|c| c.is_ascii_alphabetic()) && letter_at(look, len) {
+        return None;
+    }
     if len == 1 && before.is_some_and(|c| c.is_ascii_alphabetic()) && digit_next {
         return Reading::say(1, "");
     }
@@ -171,6 +203,9 @@ pub fn word_sign(look: &Look, _: &Context) -> Option<Reading> {
         return Reading::say(1, spoken);
     }
     let spoken = match first {
+        '&' if look.back(0).is_some_and(|c| c.is_ascii_alphabetic()) && letter_at(look, 1) => {
+            " and "
+        }
         '&' => "和",
         '=' if look.peek(1) == Some('=') => {
             return Reading::say(look.count(0, 3, |c| c == '='), "等于");
@@ -187,7 +222,15 @@ pub fn word_sign(look: &Look, _: &Context) -> Option<Reading> {
         '≠' => "不等于",
         '≈' | '≒' => "约等于",
         '±' => "正负",
-        '°' | 'º' => "度",
+        '°' | 'º' => match look.peek(1) {
+            Some('C' | 'c') if !letter_at(look, 2) => return Reading::say(2, "摄氏度"),
+            Some('F' | 'f') if !letter_at(look, 2) => return Reading::say(2, "华氏度"),
+            _ => "度",
+        },
+        '¥' | '￥' => "元",
+        '$' => "美元",
+        '€' => "欧元",
+        '£' => "英镑",
         '′' => "分",
         '″' => "秒",
         '%' => "百分号",
@@ -197,6 +240,8 @@ pub fn word_sign(look: &Look, _: &Context) -> Option<Reading> {
         '㎡' => "平方米",
         '²' => "平方",
         '³' => "立方",
+        '↑' => "上升",
+        '↓' => "下降",
         '→' | '⇒' | '➔' | '➜' => "到",
         '№' => {
             let number = Number::integer(look, skip_space(look, 1));
@@ -206,6 +251,9 @@ pub fn word_sign(look: &Look, _: &Context) -> Option<Reading> {
             );
         }
         '#' => {
+            if look.back(0).is_some_and(|c| c.is_ascii_alphabetic()) {
+                return Reading::say(1, "井");
+            }
             let number = Number::integer(look, 1).filter(|_| look.back(0) != Some('#'));
             let spoken = number.map(|n| (1 + n.len, format!("{}号", n.spoken())));
             return spoken
@@ -216,41 +264,4 @@ pub fn word_sign(look: &Look, _: &Context) -> Option<Reading> {
         _ => return None,
     };
     Reading::say(1, spoken)
-}
-
-/// A stroke: per, or, or no word.
-fn stroke(look: &Look) -> Option<Reading> {
-    let before = look.back(0);
-    let skip = before == Some(' ');
-    let before = if skip { look.back(1) } else { before };
-    let at = skip_space(look, 1);
-    let unit = before.is_some_and(|c| "元块角万米克升斤吨里圆镑币股次G".contains(c));
-    let per = [
-        "年", "月", "天", "日", "周", "小时", "分", "秒", "人", "次", "斤", "公斤", "千克", "克",
-        "吨", "平", "台", "件", "个", "张", "份", "晚", "间", "位", "升", "公里", "米", "千瓦",
-        "度", "瓶", "盒", "杯", "股", "亩", "季", "户", "场", "节", "课", "套", "辆", "条", "本",
-        "箱", "包", "袋", "斤",
-    ];
-    let money = before.is_some_and(|c| c.is_ascii_digit()) && any_at(look, at, &per);
-    let spoken = match () {
-        () if before == Some('和') && look.peek(at) == Some('或') => "",
-        () if digit_at(look, at) && measured(look) => "每",
-        () if !skip && (unit || money) && any_at(look, at, &per) => "每",
-        () if before.is_some_and(|c| c.is_alphanumeric()) && chinese_at(look, at) => "或",
-        () if before.is_some_and(is_chinese) && letter_at(look, at) => "或",
-        () if before.is_some_and(|c| c.is_ascii_alphanumeric())
-            && look.peek(at).is_some_and(|c| c.is_ascii_alphanumeric()) =>
-        {
-            " "
-        }
-        () => "",
-    };
-    Reading::say(1, spoken)
-}
-
-/// Whether what stands before the place is a unit in letters behind a digit.
-fn measured(look: &Look) -> bool {
-    let unit =
-        (0..4).take_while(|n| look.back(*n).is_some_and(|c| c.is_ascii_alphabetic())).count();
-    unit > 0 && look.back(unit).is_some_and(|c| c.is_ascii_digit())
 }

@@ -2,9 +2,9 @@
 
 use super::cardinal::cardinal;
 use super::near::{behind_word, ends_with, letter_at, skip_space};
-use super::number::{digit_at, is_digit};
+use super::number::{Number, digit_at, is_digit};
 use super::ratio;
-use crate::text::normalize::context::Context;
+use crate::text::normalize::context::{Context, Language};
 use crate::text::normalize::look::Look;
 use crate::text::normalize::reading::Reading;
 
@@ -19,6 +19,9 @@ pub fn time(look: &Look, _: &Context) -> Option<Reading> {
     }
     if ratio::is_meant(look, hours + 3) {
         return None;
+    }
+    if let Some(reading) = verse(look, hours) {
+        return Some(reading);
     }
     let hour: u64 = look.text(0, hours).parse().ok()?;
     let minute: u64 = look.text(hours + 1, 2).parse().ok()?;
@@ -56,6 +59,40 @@ pub fn time(look: &Look, _: &Context) -> Option<Reading> {
         spoken = format!("{name}{spoken}");
     }
     Reading::say(len, spoken)
+}
+
+/// AM and PM before a time, in Chinese sentences.
+pub fn half_before_hour(look: &Look, context: &Context) -> Option<Reading> {
+    let half = match look.peek(0)? {
+        'A' => "上午",
+        'P' => "下午",
+        _ => return None,
+    };
+    if look.peek(1)? != 'M' || look.back(0).is_some_and(|c| c.is_ascii_alphanumeric()) {
+        return None;
+    }
+    let at = skip_space(look, 2);
+    let digits = look.count(at, 3, is_digit);
+    if !(1..=2).contains(&digits) || !is_colon(look, at + digits) {
+        return None;
+    }
+    let ahead = look.ahead(at);
+    let chinese = context.language(&ahead) == Language::Chinese;
+    look.absorb(&ahead);
+    if chinese { Reading::say(at, half) } else { None }
+}
+
+/// Chapter and verse behind the name of a book of the Bible.
+fn verse(look: &Look, hours: usize) -> Option<Reading> {
+    const BOOKS: &[&str] =
+        &["福音", "诗篇", "箴言", "创世记", "马书", "亚书", "启示录", "前书", "后书"];
+    if !behind_word(look, BOOKS) {
+        return None;
+    }
+    let chapter = Number::integer(look, 0)?;
+    let verse = Number::integer(look, hours + 1)?;
+    let spoken = format!("{}章{}节", chapter.spoken(), verse.without_leading_zeros());
+    Reading::say(hours + 1 + verse.len, spoken)
 }
 
 /// 8am, 3 PM.

@@ -1,0 +1,10 @@
+//! Formulas of chemistry and simple mathematics.
+
+pub mod chemistry;
+pub mod elements;
+pub mod greek;
+pub mod latex;
+pub mod operand;
+pub mod operator;
+pub mod power;
+pub mod signs;
