@@ -5,7 +5,7 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use mynah::audio::{StreamResampler, pcm, resample, wav};
 use mynah::model::cosyvoice2::tokenizer::TextTokenizer;
-use mynah::text::{TextStream, normalize, prepare};
+use mynah::text::{Normalizer, Reader, prepare};
 use std::hint::black_box;
 use std::path::Path;
 
@@ -23,18 +23,20 @@ fn texts(c: &mut Criterion) {
         let mut group = c.benchmark_group(format!("text, {language}"));
         group.throughput(Throughput::Elements(text.chars().count() as u64));
         group.bench_function("tokenizer", |b| b.iter(|| tokenizer.encode(black_box(text))));
-        group.bench_function("normaliser", |b| b.iter(|| normalize(black_box(text))));
+        group.bench_function("normaliser", |b| {
+            b.iter(|| Normalizer::default().normalize(black_box(text)))
+        });
         group.bench_function("normaliser and splitter", |b| {
             b.iter(|| prepare(black_box(text), |piece| tokenizer.encode(piece).len()));
         });
         group.bench_function("stream, character by character", |b| {
             b.iter(|| {
-                let mut stream = TextStream::new();
+                let mut stream = Reader::new(Some(Normalizer::default()));
                 let mut spoken = 0;
                 for (at, c) in text.char_indices() {
-                    spoken += stream.push(&text[at..at + c.len_utf8()]).len();
+                    spoken += stream.push(&text[at..at + c.len_utf8()]).spoken.len();
                 }
-                spoken + stream.flush().len()
+                spoken + stream.flush().spoken.len()
             });
         });
         group.finish();

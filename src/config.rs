@@ -5,6 +5,7 @@ mod access;
 
 pub use access::{AuthConfig, CorsConfig, KeyConfig, ListenerConfig, Secret, TlsConfig};
 
+use crate::text::Language;
 use figment::Figment;
 use figment::error::Kind;
 use figment::providers::{Env, Format, Serialized, Toml};
@@ -26,6 +27,7 @@ pub struct Config {
     pub model: ModelSettings,
     pub engine: EngineConfig,
     pub flow: FlowSettings,
+    pub text: TextConfig,
     pub storage: StorageConfig,
     pub jobs: JobsConfig,
     pub limits: LimitsConfig,
@@ -118,6 +120,33 @@ impl Default for EngineConfig {
 pub struct FlowSettings {
     /// Blocks of 25 speech tokens that the flow looks back at. 0: all of them.
     pub left_blocks: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TextConfig {
+    /// Whether numbers, dates, abbreviations and the like are read as a person would, where a
+    /// request does not say.
+    pub normalize: bool,
+    /// Language of all numbers and symbols: `en`, `zh`, or `auto` for that of the words around.
+    pub language: String,
+    /// A TOML file of words and how they are read. Read again when it changes.
+    pub lexicon: Option<PathBuf>,
+    /// Whether emoji are spoken by their names.
+    pub emoji: bool,
+}
+
+impl Default for TextConfig {
+    fn default() -> Self {
+        Self { normalize: true, language: "auto".into(), lexicon: None, emoji: false }
+    }
+}
+
+impl TextConfig {
+    /// The language of everything, where the settings name one.
+    pub fn language(&self) -> Option<Language> {
+        Language::by_name(&self.language)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -374,6 +403,10 @@ impl Config {
         if !matches!(self.model.dtype.as_str(), "f32" | "f16") {
             let reason = "must be `f32` or `f16`";
             return Err(ConfigError::value("model.dtype", &self.model.dtype, reason));
+        }
+        if !matches!(self.text.language.as_str(), "auto" | "en" | "zh") {
+            let reason = "must be `auto`, `en` or `zh`";
+            return Err(ConfigError::value("text.language", &self.text.language, reason));
         }
         within("engine.output_packets", engine.output_packets, 1..=1_000_000)?;
         seconds("server.drain_timeout", server.drain_timeout, 0.0)?;

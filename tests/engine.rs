@@ -1,10 +1,10 @@
 //! The engine with the bundled voice, without a server: one session's trouble is its own.
 
 use mynah::audio::Clip;
-use mynah::config::{EngineConfig, LimitsConfig};
+use mynah::config::{EngineConfig, LimitsConfig, TextConfig};
 use mynah::engine::{
-    self, AudioEvent, DEFAULT_VOICE, EngineError, EngineHandle, EngineSettings, Registry, Session,
-    SpeakRequest, TextEvent, TextInput, VoiceSource,
+    self, AudioEvent, DEFAULT_VOICE, EngineError, EngineHandle, EngineSettings, Readings, Registry,
+    Session, SpeakRequest, TextEvent, TextInput, VoiceSource,
 };
 use mynah::model::cosyvoice2::{CosyVoice2, LoadOptions};
 use mynah::model::device;
@@ -33,6 +33,7 @@ fn start_with(engine: EngineConfig, limits: LimitsConfig) -> EngineHandle {
         engine,
         limits,
         registry: Registry::from_dir(&dir.join("prompts")).expect("the bundled prompts"),
+        readings: Readings::open(&TextConfig::default()).expect("no lexicon"),
         sample_rate: 24_000,
     };
     let device = device::by_name("cpu").expect("the CPU");
@@ -52,6 +53,7 @@ fn request(voice: VoiceSource, text: TextInput) -> SpeakRequest {
         seed: Some(3),
         sampling: Default::default(),
         timestamps: false,
+        normalize: None,
     }
 }
 
@@ -118,6 +120,41 @@ fn a_failing_session_ends_alone() {
     assert!(failures > 0, "none of the broken prompts was broken enough to test anything");
     assert_eq!(listen(beside).expect("speech"), alone);
     idle(&engine);
+}
+
+/// What a request says decides, else the settings; words keep their place in what was written.
+#[test]
+fn text_is_read_as_the_request_says() {
+    let _turn = turn();
+    let engine = start();
+    let written = "He ran 12 km today.";
+    let speak = |normalize, text| {
+        let request = SpeakRequest { normalize, timestamps: true, ..request(named(), text) };
+        let mut session = engine.speak(request).expect("a place");
+        // Of a text that is known in full these are ignored.
+        for piece in ["He ran 1", "2 k", "m today."] {
+            let _ = session.text.blocking_send(TextEvent::Append(piece.into()));
+        }
+        let _ = session.text.blocking_send(TextEvent::Finish);
+        let mut settled = Vec::new();
+        loop {
+            match session.events.blocking_recv().expect("an event") {
+                AudioEvent::Words { words, settled: true } => settled.extend(words),
+                AudioEvent::Done(summary) => return (summary.text_tokens, settled),
+                AudioEvent::Failed(error) => panic!("{error}"),
+                _ => {}
+            }
+        }
+    };
+    let (as_written, _) = speak(Some(false), whole(written));
+    let (by_default, words) = speak(None, whole(written));
+    assert!(by_default > as_written, "{by_default} tokens, {as_written} as written");
+    let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+    assert_eq!(texts, ["He", "ran", "12 km", "today"]);
+    assert_eq!((words[2].from, words[2].to), (7, 12));
+    let (streamed, words) = speak(Some(true), TextInput::Stream);
+    assert_eq!(streamed, by_default);
+    assert_eq!(words.iter().map(|word| word.text.as_str()).collect::<Vec<&str>>(), texts);
 }
 
 /// A session whose client is gone stops at its next step, also while it waits for text.

@@ -9,6 +9,8 @@ mod bistream;
 mod drain;
 #[path = "light_silent_cases/limits.rs"]
 mod limits;
+#[path = "light_silent_cases/normalize.rs"]
+mod normalize;
 #[path = "light_silent_cases/order.rs"]
 mod order;
 #[path = "light_silent_cases/system.rs"]

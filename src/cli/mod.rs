@@ -5,6 +5,7 @@
 mod bench;
 mod check;
 mod limits;
+mod normalize;
 mod say;
 mod serve;
 mod setup;
@@ -38,6 +39,8 @@ enum Command {
     Say(say::SayArgs),
     /// Load a model directory and report every tensor found, missing or unused
     Check(check::CheckArgs),
+    /// Show how texts are read: numbers, dates, abbreviations
+    Normalize(normalize::NormalizeArgs),
     /// Print the speech tokens of a recording
     Tokens(tokens::TokensArgs),
     /// Register voices, list and remove them
@@ -70,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Say(args) => say::run(args),
         Command::Check(args) => check::run(args),
+        Command::Normalize(args) => normalize::run(args),
         Command::Tokens(args) => tokens::run(args),
         Command::Voice(command) => voice::run(command),
         Command::Bench(args) => bench::run(args),

@@ -74,6 +74,7 @@ pub fn run(args: SayArgs) -> Result<(), Failure> {
         seed: args.seed,
         sampling: Default::default(),
         timestamps: false,
+        normalize: None,
     })?;
     let start = Instant::now();
     let mut samples = Vec::new();

@@ -3,7 +3,7 @@
 use super::{Failure, ModelArgs};
 use crate::audio::{self, Clip};
 use crate::config::Config;
-use crate::engine::{self, EngineHandle, EngineSettings, Registry, Store};
+use crate::engine::{self, EngineHandle, EngineSettings, Readings, Registry, Store};
 use crate::model::cosyvoice2::{CosyVoice2, LoadOptions, ModelConfig, ModelError};
 use crate::model::device;
 use crate::model::nn::Precision;
@@ -104,6 +104,7 @@ pub fn start_engine(
         engine: config.engine.clone(),
         limits: config.limits.clone(),
         registry: registry(&dir, config)?,
+        readings: Readings::open(&config.text)?,
         sample_rate: u32::try_from(sample_rate)?,
     };
     let options = load_options(config);

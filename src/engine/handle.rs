@@ -1,8 +1,9 @@
 //! What callers hold: the way into the engine, and one session's two ends.
 
-use super::{EngineError, Prompt, Registry};
+use super::{EngineError, Prompt, Readings, Registry};
 use crate::audio::Clip;
 use crate::model::cosyvoice2::SamplingOptions;
+use crate::text::Normalizer;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -42,6 +43,8 @@ pub struct SpeakRequest {
     pub sampling: SamplingOptions,
     /// Whether [`AudioEvent::Words`] tell when each word is spoken.
     pub timestamps: bool,
+    /// Whether its text is normalised; none where the settings decide.
+    pub normalize: Option<bool>,
 }
 
 /// Text of a stream.
@@ -119,6 +122,8 @@ pub struct Session {
 pub(super) struct Submission {
     pub request: SpeakRequest,
     pub submitted: Instant,
+    /// What reads its text; none where it is spoken as it is written.
+    pub normalizer: Option<Normalizer>,
     pub text: mpsc::Receiver<TextEvent>,
     pub events: mpsc::Sender<AudioEvent>,
     /// The place in the engine or its queue that this request holds until it is dropped.
@@ -158,10 +163,11 @@ pub(super) struct Shared {
     model_name: String,
     sample_rate: u32,
     registry: Registry,
+    readings: Readings,
 }
 
 impl Shared {
-    pub fn new(model_name: &str, sample_rate: u32, registry: Registry) -> Self {
+    pub fn new(model_name: &str, sample_rate: u32, registry: Registry, readings: Readings) -> Self {
         Self {
             started: Instant::now(),
             ready: AtomicBool::new(false),
@@ -172,6 +178,7 @@ impl Shared {
             model_name: model_name.into(),
             sample_rate,
             registry,
+            readings,
         }
     }
 
@@ -226,6 +233,7 @@ impl EngineHandle {
         let (text, text_in) = mpsc::channel(64);
         let (events_out, events) = mpsc::channel(self.output_packets);
         let submission = Submission {
+            normalizer: self.shared.readings.of_request(request.normalize),
             request,
             submitted: Instant::now(),
             text: text_in,
@@ -271,6 +279,11 @@ impl EngineHandle {
     /// read.
     pub fn prompt(&self, voice: &str) -> Result<Prompt, EngineError> {
         self.shared.registry.prompt(voice)
+    }
+
+    /// How texts are read.
+    pub fn readings(&self) -> &Readings {
+        &self.shared.readings
     }
 
     /// Registered voices, those of the store among them.

@@ -9,6 +9,7 @@ mod feed;
 mod handle;
 mod meter;
 mod playback;
+mod readings;
 mod schedule;
 mod session;
 mod silent;
@@ -22,6 +23,7 @@ pub use handle::{
     AudioEvent, EngineHandle, EngineStatus, Session, SpeakRequest, Summary, TextEvent, TextInput,
     VoiceSource, WordTime,
 };
+pub use readings::{Readings, ReadingsError};
 pub use silent::{OnTick, Tick, start_silent, start_silent_observed, start_silent_with_store};
 pub use thread::{EngineSettings, start};
 pub use voices::{

@@ -13,7 +13,7 @@ use crate::model::cosyvoice2::{
     CosyVoice2, Generation, GenerationOptions, Next, SamplingOptions, Slots, Voice, WaveShape,
 };
 use crate::telemetry::metrics::{self, Stage};
-use crate::text::TextStream;
+use crate::text::{Normalizer, ReadText, Reader, read_whole};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -66,8 +66,10 @@ pub(super) struct SessionState {
     blocked_since: Option<Instant>,
     /// Text events that came while the engine slept.
     inbox: VecDeque<TextEvent>,
-    /// Holds the end of the stream's text that may still change.
-    stream: TextStream,
+    /// Reads the stream's text, and holds the end that may still change.
+    reader: Reader,
+    /// What reads the text that is known in full.
+    normalizer: Option<Normalizer>,
     last_text: Instant,
     voice: SessionVoice,
     feed: Feed,
@@ -86,10 +88,12 @@ pub(super) struct SessionState {
 impl SessionState {
     /// A request that has been admitted.
     pub fn new(submission: Submission) -> Self {
-        let Submission { request, submitted, text, events, place } = submission;
+        let Submission { request, submitted, normalizer, text, events, place } = submission;
         Self {
             queued: submitted.elapsed(),
             place: Some(place),
+            reader: Reader::new(normalizer.clone()),
+            normalizer,
             ..Self::bare(request, text, events)
         }
     }
@@ -107,6 +111,7 @@ impl SessionState {
             seed: Some(0),
             sampling: SamplingOptions::default(),
             timestamps: false,
+            normalize: None,
         };
         (Self::bare(request, text, events), receiver)
     }
@@ -130,7 +135,8 @@ impl SessionState {
             outbox: VecDeque::new(),
             blocked_since: None,
             inbox: VecDeque::new(),
-            stream: TextStream::new(),
+            reader: Reader::default(),
+            normalizer: None,
             last_text: now,
             voice: SessionVoice::Asked,
             feed: Feed::default(),
@@ -175,9 +181,10 @@ impl SessionState {
         let voice_cached = matches!(self.voice, SessionVoice::Asked);
         self.voice = SessionVoice::Ready(voice);
         if let TextInput::Whole(text) = &self.request.text {
-            self.feed = Feed::whole(text, |piece| model.tokenizer().encode(piece));
+            let read = read_whole(self.normalizer.as_ref(), text);
+            self.feed = Feed::whole(&read.spoken, |piece| model.tokenizer().encode(piece));
             if let Some(words) = &mut self.words {
-                words.push(text);
+                read.pieces.iter().for_each(|piece| words.push(piece));
                 words.close();
             }
             self.summary.text_tokens = self.feed.total_tokens;
@@ -390,10 +397,8 @@ impl SessionState {
             self.last_text = Instant::now();
             match event {
                 TextEvent::Append(text) => {
-                    if let Some(words) = &mut self.words {
-                        words.push(&text);
-                    }
-                    self.feed.append(&self.stream.push(&text), encode);
+                    let read = self.reader.push(&text);
+                    self.append(read, encode);
                 }
                 TextEvent::Flush => {
                     self.release(encode);
@@ -420,10 +425,18 @@ impl SessionState {
 
     /// Lets all text go that was held because it might change.
     fn release(&mut self, encode: impl Fn(&str) -> Vec<u32>) {
+        let read = self.reader.flush();
+        self.append(read, encode);
         if let Some(words) = &mut self.words {
             words.close();
         }
-        self.feed.append(&self.stream.flush(), encode);
+    }
+
+    fn append(&mut self, read: ReadText, encode: impl Fn(&str) -> Vec<u32>) {
+        if let Some(words) = &mut self.words {
+            read.pieces.iter().for_each(|piece| words.push(piece));
+        }
+        self.feed.append(&read.spoken, encode);
     }
 
     /// Tells the times of a segment's words, all of whose sound was heard.
@@ -436,7 +449,7 @@ impl SessionState {
 
     /// Text that only a pause, more text or the end will bring to speech.
     fn holds_text(&self) -> bool {
-        !self.stream.is_empty() || self.feed.is_open()
+        !self.reader.is_empty() || self.feed.is_open()
     }
 
     fn idle_or_done(&mut self) -> Progress {

@@ -2,7 +2,7 @@
 
 use super::handle::{Shared, Submission};
 use super::{
-    AudioEvent, DEFAULT_VOICE, EngineHandle, Prompt, Registry, Store, Summary, TextEvent,
+    AudioEvent, DEFAULT_VOICE, EngineHandle, Prompt, Readings, Registry, Store, Summary, TextEvent,
     TextInput, WordTime,
 };
 use crate::audio::Clip;
@@ -51,7 +51,7 @@ fn registry() -> Registry {
 }
 
 fn start(config: &EngineConfig, on_tick: OnTick, registry: Registry) -> EngineHandle {
-    let shared = Arc::new(Shared::new("CosyVoice2", SAMPLE_RATE, registry));
+    let shared = Arc::new(Shared::new("CosyVoice2", SAMPLE_RATE, registry, Readings::default()));
     shared.ready.store(true, Ordering::Release);
     let (handle, mut incoming) = EngineHandle::new(
         shared.clone(),
@@ -152,7 +152,7 @@ struct Words {
 impl Words {
     fn push(&mut self, text: &str) {
         if self.wanted {
-            self.complete.extend(self.splitter.push(text));
+            self.complete.extend(self.splitter.push_plain(text));
         }
     }
 

@@ -7,7 +7,7 @@ use super::meter::Meter;
 use super::schedule::{Batching, Candidate, Plan, plan};
 use super::session::{Context, Progress, SessionState, failed};
 use super::voices::{Making, Registry, VoiceCache, VoiceKey};
-use super::{EngineError, EngineHandle};
+use super::{EngineError, EngineHandle, Readings};
 use crate::config::{EngineConfig, LimitsConfig};
 use crate::model::cosyvoice2::{CosyVoice2, Generation, ModelError, Next, Slots, Voice, WaveShape};
 use crate::telemetry::metrics::{self, Stage};
@@ -29,6 +29,7 @@ pub struct EngineSettings {
     pub engine: EngineConfig,
     pub limits: LimitsConfig,
     pub registry: Registry,
+    pub readings: Readings,
     /// Samples per second that the model will produce.
     pub sample_rate: u32,
 }
@@ -42,8 +43,12 @@ pub fn start(
     settings: EngineSettings,
     load: impl FnOnce() -> Result<CosyVoice2, ModelError> + Send + 'static,
 ) -> std::io::Result<(EngineHandle, oneshot::Receiver<Result<(), ModelError>>)> {
-    let shared =
-        Arc::new(Shared::new(CosyVoice2::NAME, settings.sample_rate, settings.registry.clone()));
+    let shared = Arc::new(Shared::new(
+        CosyVoice2::NAME,
+        settings.sample_rate,
+        settings.registry.clone(),
+        settings.readings.clone(),
+    ));
     let (handle, incoming) = EngineHandle::new(
         shared.clone(),
         settings.engine.max_sessions + settings.engine.queue,

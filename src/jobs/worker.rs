@@ -139,6 +139,7 @@ impl Work<'_> {
             streaming: false,
             speed: *speed,
             timestamps: false,
+            normalize: None,
             seed: *seed,
             sampling: *sampling,
         };

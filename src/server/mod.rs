@@ -35,6 +35,7 @@ mod settings;
 mod socket;
 mod speech;
 mod tasks;
+mod text;
 mod tls;
 mod upload;
 mod workflow;

@@ -8,7 +8,8 @@ use super::listen::{self, Listener};
 use super::settings::Settings;
 use super::socket::Socket;
 use super::{
-    demo, health, index, index2, job, light, openai, openapi, realtime, request, tasks, workflow,
+    demo, health, index, index2, job, light, openai, openapi, realtime, request, tasks, text,
+    workflow,
 };
 use crate::config::{Config, ConfigError};
 use crate::engine::EngineHandle;
@@ -114,6 +115,12 @@ pub async fn run_all(
             _ = upkeep.tick() => {
                 app.limiter.forget();
                 app.metrics.run_upkeep();
+                let readings = app.engine.readings().clone();
+                tokio::task::spawn_blocking(move || match readings.refresh() {
+                    Ok(None) => {}
+                    Ok(Some(words)) => tracing::info!(words, "lexicon read again"),
+                    Err(error) => tracing::warn!(%error, "the lexicon stays as it was"),
+                });
             }
         }
     }
@@ -144,6 +151,7 @@ fn router(app: Arc<App>, dialects: Dialects) -> Router {
     let common = Router::new()
         .merge(health::router(&served))
         .merge(demo::router())
+        .merge(text::router())
         .merge(openapi::router(dialects, app.settings.auth.is_locked()));
     let router = dialects.iter().fold(common, |router, dialect| {
         router.merge(match dialect {

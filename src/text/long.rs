@@ -1,6 +1,8 @@
 //! Sentences longer than a model can speak in one go.
 
 use super::chars::{is_punctuation, stands_alone};
+use icu_segmenter::WordSegmenter;
+use icu_segmenter::options::WordBreakInvariantOptions;
 
 /// Cuts a piece of more than `max` tokens, after punctuation where there is some in the second
 /// half of a part, else before a word or between characters that stand alone, else anywhere.
@@ -37,16 +39,19 @@ pub(super) fn cut_long(
     parts
 }
 
-/// Words with the space before them, and characters that stand alone with the punctuation after
-/// them.
+/// Words with the space before them, and words of scripts without spaces, as a dictionary knows
+/// them, with the punctuation after them.
 fn words_of(text: &str) -> Vec<&str> {
+    let segmenter = WordSegmenter::new_dictionary(WordBreakInvariantOptions::default());
+    let mut ends = segmenter.segment_str(text).peekable();
     let mut words = Vec::new();
     let (mut start, mut previous) = (0, None);
     for (at, c) in text.char_indices() {
         let begins = previous.is_some_and(|p: char| {
             let word = c.is_whitespace() && !p.is_whitespace();
             let character = (stands_alone(c) || stands_alone(p)) && !is_punctuation(c);
-            word || character
+            while ends.next_if(|end| *end < at).is_some() {}
+            word || character && ends.peek() == Some(&at)
         });
         if begins {
             words.push(&text[start..at]);
@@ -106,6 +111,12 @@ mod tests {
     #[test]
     fn characters_may_be_parted_but_not_from_their_punctuation() {
         assert_eq!(cut("红橙黄绿青，蓝紫", 5), ["红橙黄绿", "青，蓝紫"]);
+    }
+
+    /// "Very", "to like" and "music" are not cut in their middle.
+    #[test]
+    fn chinese_words_stay_whole() {
+        assert_eq!(cut("我们都非常喜欢音乐", 4), ["我们都", "非常喜欢", "音乐"]);
     }
 
     #[test]

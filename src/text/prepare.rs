@@ -3,7 +3,7 @@
 use super::chars::{contains_chinese, is_only_punctuation};
 use super::long::cut_long;
 use super::original::{has_control_tokens, original_rules};
-use super::split::{Language, split_paragraph};
+use super::split::{Measure, split_paragraph};
 
 /// Most tokens of a piece: half a minute of speech, the length models are trained on.
 const MAX_TOKENS: usize = 100;
@@ -21,7 +21,7 @@ pub fn prepare(text: &str, count_tokens: impl Fn(&str) -> usize) -> Vec<String> 
         vec![text]
     } else {
         let chinese = contains_chinese(&text);
-        let language = if chinese { Language::Chinese } else { Language::English };
+        let language = if chinese { Measure::Chinese } else { Measure::English };
         split_paragraph(&text, language, false, &count_tokens)
     };
     pieces
@@ -65,6 +65,45 @@ mod tests {
                 assert!(tokens(piece) <= MAX_TOKENS, "{}: {piece}", tokens(piece));
             }
             assert_eq!(letters(&pieces.concat()), letters(text), "nothing may be lost");
+        }
+    }
+
+    /// Words, numbers, marks and quotes in any order, of one language and of both.
+    #[test]
+    fn every_word_is_spoken_once_and_in_order() {
+        const WORDS: [&str; 16] = [
+            "hello",
+            "Dr.",
+            "e.g.",
+            "never",
+            "x",
+            "don't",
+            "wonderful",
+            "J.",
+            "天气",
+            "很好",
+            "我们",
+            "音乐",
+            "一",
+            "预报",
+            "北京",
+            "don",
+        ];
+        const MARKS: [&str; 14] =
+            [" ", " ", " ", ". ", "! ", "\" ", " \"", ", ", "。", "，", "“", "”", " (", ") "];
+        let mut state: u64 = 7;
+        let mut draw = |n: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) as usize % n
+        };
+        for round in 0..300 {
+            let words = if round % 3 == 0 { 8 } else { WORDS.len() };
+            let text: String = (0..5 + draw(150))
+                .flat_map(|_| [WORDS[draw(words)], MARKS[draw(MARKS.len())]])
+                .collect();
+            let pieces = prepare(&text, tokens);
+            assert_eq!(letters(&pieces.concat()), letters(&text), "{text:?}");
+            assert!(pieces.iter().all(|piece| tokens(piece) <= MAX_TOKENS), "{text:?}");
         }
     }
 

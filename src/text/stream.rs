@@ -37,6 +37,15 @@ impl TextStream {
         out
     }
 
+    /// Releases the word that is held: a space follows, but may not be there yet.
+    pub fn end_word(&mut self) -> String {
+        let mut out = String::new();
+        if self.held.chars().next_back().is_some_and(|last| !last.is_whitespace()) {
+            self.release(self.held.len(), &mut out);
+        }
+        out
+    }
+
     /// Releases all that is held, as at the end of the text or at a pause in it. White space at
     /// the end stays for the word that may follow.
     pub fn flush(&mut self) -> String {

@@ -1,9 +1,11 @@
 //! The words of a text as its writer sees them, with their places.
 
 use super::chars::stands_alone;
+use super::normalize::Piece;
 use super::numbers::spell_out_numbers;
 
-/// A word, or an ideograph of a script that is written without spaces.
+/// A word, or an ideograph of a script that is written without spaces, or several words that are
+/// read as one thing, such as a number with its unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Word {
     /// As it was written, without the punctuation around it.
@@ -14,57 +16,96 @@ pub struct Word {
     pub to: usize,
     /// Whether punctuation stands before it at which speakers pause.
     pub after_pause: bool,
+    /// The letters that it is spoken as.
+    pub spoken: Vec<char>,
+}
+
+impl Word {
+    /// Letters that the word may be spoken as: as it was read, and with its digits as English
+    /// words.
+    pub fn spellings(&self) -> [Vec<char>; 2] {
+        [self.spoken.clone(), letters(&spell_out_numbers(&self.text))]
+    }
 }
 
 /// Splits a text that comes in pieces. What it finds does not depend on where the text was cut.
 #[derive(Debug, Default)]
 pub struct WordSplitter {
-    current: Vec<char>,
+    current: Vec<Written>,
+    spoken: Vec<char>,
     /// Characters so far.
     at: usize,
     paused: bool,
 }
 
+/// A character of a word.
+#[derive(Debug, Clone, Copy)]
+struct Written {
+    char: char,
+    at: usize,
+    /// Whether it is spoken, rather than punctuation.
+    is_spoken: bool,
+}
+
 impl WordSplitter {
-    /// Takes the next piece; gives the words that are complete with it.
-    pub fn push(&mut self, piece: &str) -> Vec<Word> {
+    /// Takes the next piece of a text that was read; gives the words that are complete with it.
+    pub fn push(&mut self, piece: &Piece) -> Vec<Word> {
+        self.at = piece.source.start;
+        if piece.rule.is_none() {
+            return self.push_plain(&piece.written);
+        }
+        let spoken = letters(&piece.spoken);
+        for char in piece.written.chars() {
+            let is_spoken = !spoken.is_empty() && !char.is_whitespace();
+            self.current.push(Written { char, at: self.at, is_spoken });
+            self.at += 1;
+        }
+        self.spoken.extend(spoken);
+        vec![]
+    }
+
+    /// Takes the next piece of a text that is spoken as it is written.
+    pub fn push_plain(&mut self, text: &str) -> Vec<Word> {
         let mut out = Vec::new();
-        for c in piece.chars() {
-            if c.is_whitespace() || is_dash(c) {
+        for char in text.chars() {
+            let written = Written { char, at: self.at, is_spoken: char.is_alphanumeric() };
+            self.at += 1;
+            if char.is_whitespace() || is_dash(char) {
                 out.extend(self.close());
-                self.paused |= c == '\n' || is_dash(c);
-                self.at += 1;
-            } else if stands_alone(c) {
-                out.extend(self.close());
-                self.current.push(c);
-                self.at += 1;
-                out.extend(self.close());
-            } else {
-                self.current.push(c);
-                self.at += 1;
+                self.paused |= char == '\n' || is_dash(char);
+                continue;
             }
+            out.extend(self.close_if(stands_alone(char)));
+            self.current.push(written);
+            self.spoken.extend(Some(char).filter(|c| c.is_alphanumeric()));
+            out.extend(self.close_if(stands_alone(char)));
         }
         out
     }
 
+    fn close_if(&mut self, is: bool) -> Option<Word> {
+        if is { self.close() } else { None }
+    }
+
     /// Takes what has come for complete.
     pub fn close(&mut self) -> Option<Word> {
-        let chars = std::mem::take(&mut self.current);
-        let end = self.at;
-        let spoken = |c: &char| c.is_alphanumeric();
+        let written = std::mem::take(&mut self.current);
+        let spoken = std::mem::take(&mut self.spoken);
+        let pauses = |part: &[Written]| part.iter().any(|w| !w.is_spoken && is_pause(w.char));
         let (Some(first), Some(last)) =
-            (chars.iter().position(spoken), chars.iter().rposition(spoken))
+            (written.iter().position(|w| w.is_spoken), written.iter().rposition(|w| w.is_spoken))
         else {
-            self.paused |= chars.iter().any(|c| is_pause(*c));
+            self.paused |= pauses(&written);
             return None;
         };
         let word = Word {
-            text: chars[first..=last].iter().collect(),
-            from: end - chars.len() + first,
-            to: end - chars.len() + last + 1,
-            after_pause: self.paused || chars[..first].iter().any(|c| is_pause(*c)),
+            text: written[first..=last].iter().map(|w| w.char).collect(),
+            from: written[first].at,
+            to: written[last].at + 1,
+            after_pause: self.paused || pauses(&written[..first]),
+            spoken,
         };
-        self.paused = chars[last + 1..].iter().any(|c| is_pause(*c));
+        self.paused = pauses(&written[last + 1..]);
         Some(word)
     }
 }
@@ -83,19 +124,13 @@ pub fn letters(text: &str) -> Vec<char> {
     text.chars().filter(|c| c.is_alphanumeric()).collect()
 }
 
-/// The letters that a word may be spoken as: as it is written, and with its digits as English
-/// words.
-pub fn spoken_letters(word: &str) -> [Vec<char>; 2] {
-    [letters(word), letters(&spell_out_numbers(word))]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn words(pieces: &[&str]) -> Vec<Word> {
         let mut splitter = WordSplitter::default();
-        let mut out: Vec<Word> = pieces.iter().flat_map(|piece| splitter.push(piece)).collect();
+        let mut out: Vec<Word> = pieces.iter().flat_map(|p| splitter.push_plain(p)).collect();
         out.extend(splitter.close());
         out
     }
@@ -129,9 +164,39 @@ mod tests {
         assert_eq!(words(&["... - ?! 😀"]), []);
     }
 
+    /// Numbers with their units are one word, what is not spoken is none.
+    #[test]
+    fn what_is_read_otherwise_keeps_its_place() {
+        let piece = |written: &str, spoken: &str, from: usize, rule| Piece {
+            spoken: spoken.into(),
+            written: written.into(),
+            source: from..from + written.chars().count(),
+            rule,
+        };
+        let mut splitter = WordSplitter::default();
+        let mut found = Vec::new();
+        for piece in [
+            piece("It costs (", "It costs (", 0, None),
+            piece("$5 million", "five million dollars", 10, Some("money")),
+            piece("), ", "), ", 20, None),
+            piece("**", "", 23, Some("emphasis")),
+            piece("b", "b", 25, None),
+            piece("**", "", 26, Some("emphasis")),
+            piece("old.", "old.", 28, None),
+        ] {
+            found.extend(splitter.push(&piece));
+        }
+        found.extend(splitter.close());
+        let texts: Vec<&str> = found.iter().map(|word| word.text.as_str()).collect();
+        assert_eq!(texts, ["It", "costs", "$5 million", "b**old"]);
+        assert_eq!((found[2].from, found[2].to), (10, 20));
+        assert_eq!(found[2].spoken, letters("five million dollars"));
+        assert_eq!((found[3].from, found[3].to, found[3].after_pause), (25, 31, true));
+    }
+
     #[test]
     fn digits_are_spoken_as_either() {
-        let [written, spelled] = spoken_letters("1,000");
+        let [written, spelled] = words(&["1,000"])[0].spellings();
         assert_eq!(written.iter().collect::<String>(), "1000");
         assert_eq!(spelled.iter().collect::<String>(), "onezero");
     }

@@ -45,8 +45,8 @@ fn golden_text_split_paragraph() {
     each_case(|cases, tokenizer| {
         for case in list(cases, "split_paragraph") {
             let language = match string(case, "lang") {
-                "zh" => text::Language::Chinese,
-                "en" => text::Language::English,
+                "zh" => text::Measure::Chinese,
+                "en" => text::Measure::English,
                 other => panic!("language {other}"),
             };
             let comma_split = case["comma_split"].as_bool().expect("comma_split");

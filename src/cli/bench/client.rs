@@ -73,6 +73,7 @@ pub async fn speak(engine: &EngineHandle, job: Job) -> Result<Outcome, Failure> 
         seed: Some(job.seed),
         sampling: Default::default(),
         timestamps: false,
+        normalize: None,
     });
     let Session { text, mut events } = match session {
         Ok(session) => session,

@@ -1,7 +1,7 @@
 //! Which of the client's words a segment speaks.
 
 use super::align::{Unit, weight};
-use crate::text::{Word, letters, spoken_letters};
+use crate::text::{Word, letters};
 use std::collections::VecDeque;
 
 /// How many letters that nobody wrote are searched for the word after them.
@@ -29,7 +29,7 @@ impl Matcher {
             if rest.is_empty() {
                 return;
             }
-            let spellings = spoken_letters(&word.text);
+            let spellings = word.spellings();
             let length = match spellings.iter().find(|letters| rest.starts_with(letters)) {
                 Some(letters) => letters.len(),
                 None if !complete && rest.len() < STRAY => return,
@@ -47,7 +47,7 @@ impl Matcher {
     /// that is not written, and a word that is too long for one segment in several.
     fn stray(&self, words: &VecDeque<Word>) -> usize {
         let rest = &self.letters[self.taken..];
-        let next = words.get(1).map(|word| spoken_letters(&word.text));
+        let next = words.get(1).map(Word::spellings);
         let found = next.and_then(|spellings| {
             let begins = |at: &usize| spellings.iter().any(|l| rest[*at..].starts_with(l));
             (0..rest.len().min(STRAY)).find(begins)
@@ -59,11 +59,11 @@ impl Matcher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::WordSplitter;
+    use crate::text::{Normalizer, WordSplitter};
 
     fn matched(written: &str, spoken: &[&str]) -> Vec<Vec<String>> {
         let mut splitter = WordSplitter::default();
-        let mut words: VecDeque<Word> = splitter.push(written).into();
+        let mut words: VecDeque<Word> = splitter.push_plain(written).into();
         words.extend(splitter.close());
         let segments = spoken.iter().map(|text| {
             let (mut matcher, mut out) = (Matcher::default(), Vec::new());
@@ -81,6 +81,23 @@ mod tests {
         let expected = [vec!["I", "have", "21", "apples", "green"], vec!["You", "3.5"]];
         assert_eq!(matched(written, &spoken), expected);
         assert_eq!(matched("价格3.5元。", &["价格3.5元。"])[0], ["价", "格", "3.5", "元"]);
+    }
+
+    /// Words that were read by rules are known by what they are spoken as.
+    #[test]
+    fn words_are_found_as_they_were_read() {
+        let written = "Dr. Wu paid $3.50 for 5 km on 3/4, ok?";
+        let mut splitter = WordSplitter::default();
+        let pieces = Normalizer::default().pieces(written);
+        let mut words: VecDeque<Word> = pieces.iter().flat_map(|p| splitter.push(p)).collect();
+        words.extend(splitter.close());
+        let expected: Vec<Word> = words.iter().cloned().collect();
+        let spoken: String = pieces.iter().map(|piece| piece.spoken.as_str()).collect();
+        let (mut matcher, mut out) = (Matcher::default(), Vec::new());
+        matcher.push(&spoken);
+        matcher.take(&mut words, true, &mut out);
+        assert_eq!(out.into_iter().map(|unit| unit.word).collect::<Vec<Word>>(), expected);
+        assert!(words.is_empty());
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod align;
 mod matching;
 
 use super::WordTime;
-use crate::text::{Word, WordSplitter};
+use crate::text::{Piece, Word, WordSplitter};
 use align::{Envelope, Unit};
 use matching::Matcher;
 use std::collections::VecDeque;
@@ -62,9 +62,9 @@ impl WordTimes {
         }
     }
 
-    /// Text as the client sends it.
-    pub fn push(&mut self, text: &str) {
-        self.words.extend(self.splitter.push(text));
+    /// Text as the client sends it, and as it is read.
+    pub fn push(&mut self, piece: &Piece) {
+        self.words.extend(self.splitter.push(piece));
     }
 
     /// The word in progress is complete: the text ends, or is to be spoken as it is.
@@ -143,8 +143,13 @@ impl Word {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::Normalizer;
 
     const RATE: u32 = 24_000;
+
+    fn push(times: &mut WordTimes, text: &str) {
+        Normalizer::default().pieces(text).iter().for_each(|piece| times.push(piece));
+    }
 
     fn noise(seconds: f64, loud: bool) -> Vec<f32> {
         let sample = |i: usize| if loud { ((i * 7919) % 200) as f32 / 200.0 - 0.5 } else { 0.0 };
@@ -156,7 +161,7 @@ mod tests {
     fn every_word_has_its_time_once() {
         let mut times = WordTimes::new();
         let text = "He said: \"take 12 apples\" — now. Then";
-        times.push(text);
+        push(&mut times, text);
         times.begin(1.0);
         times.spoken("He said: \"take twelve", false);
         let early = times.heard(&noise(0.5, true), RATE);
@@ -186,7 +191,7 @@ mod tests {
     #[test]
     fn estimates_never_go_back_and_come_once() {
         let mut times = WordTimes::new();
-        times.push("one two three four five six seven eight nine ten ");
+        push(&mut times, "one two three four five six seven eight nine ten ");
         times.begin(0.0);
         times.spoken("one two three four five six seven eight nine ten", true);
         let mut heard = Vec::new();
@@ -202,7 +207,7 @@ mod tests {
     fn pauses_are_found_at_punctuation() {
         let mut times = WordTimes::new();
         let text = "extraordinarily, go now";
-        times.push(text);
+        push(&mut times, text);
         times.close();
         times.begin(0.0);
         times.spoken(text, true);

@@ -71,6 +71,7 @@ impl Utterance {
             streaming,
             speed: 1.0,
             timestamps: false,
+            normalize: None,
             seed: self.parameters.seed,
             sampling: self.parameters.sampling,
         }

@@ -36,6 +36,9 @@ pub struct LightForm {
     /// Unset: the model's own, or that of the settings.
     #[schema(minimum = 8000, maximum = 48000)]
     sample_rate: Option<u32>,
+    /// Whether numbers, dates, abbreviations are read as a person would. Unset: as the settings say.
+    #[schema(example = true)]
+    normalize: Option<bool>,
     /// Sets the media type of the answer too, which is `application/octet-stream` without.
     response_format: Option<LightFormat>,
 }

@@ -35,6 +35,7 @@ pub struct Form {
     pub seed: Option<u64>,
     pub sample_rate: Option<u32>,
     pub response_format: Option<Container>,
+    pub normalize: Option<bool>,
 }
 
 impl Form {
@@ -99,6 +100,9 @@ impl Form {
                 let number = filled.map(|v| fields::integer(name, v)).transpose()?;
                 self.sample_rate = number.map(check_rate).transpose()?;
             }
+            "normalize" => {
+                self.normalize = filled.map(|v| fields::boolean(name, v)).transpose()?;
+            }
             "response_format" => {
                 self.response_format = filled.map(Container::parse).transpose()?;
             }
@@ -114,7 +118,7 @@ fn text_limit(name: &str, bounds: Bounds) -> Option<usize> {
         // No character takes more than four bytes.
         "tts_text" | "prompt_text" => Some(bounds.text_chars.saturating_mul(4)),
         "voice" | "tts_model_name" | "stream" | "speed" | "seed" | "sample_rate"
-        | "response_format" => Some(SHORT),
+        | "response_format" | "normalize" => Some(SHORT),
         _ => None,
     }
 }
@@ -189,6 +193,7 @@ mod tests {
             ("stream", b"True"),
             ("speed", b"1.5"),
             ("seed", b"7"),
+            ("normalize", b"off"),
             ("sample_rate", b"16000"),
             ("response_format", b"PCM"),
             ("somebody_else", &[b'x'; 5000]),
@@ -201,12 +206,14 @@ mod tests {
         assert_eq!(form.voice.as_deref(), Some("default"));
         assert_eq!((form.stream, form.speed), (Some(true), Some(1.5)));
         assert_eq!((form.seed, form.sample_rate), (Some(7), Some(16_000)));
+        assert_eq!(form.normalize, Some(false));
         assert_eq!(form.response_format, Some(Container::Pcm));
     }
 
     #[tokio::test]
     async fn blank_options_are_none() {
-        let names = ["voice", "stream", "speed", "seed", "sample_rate", "response_format"];
+        let names =
+            ["voice", "stream", "speed", "seed", "sample_rate", "response_format", "normalize"];
         let form = multipart(&names.map(|name| (name, &b" "[..]))).await;
         assert_eq!(form, Ok(Form::default()));
     }

@@ -72,6 +72,7 @@ struct Asked {
     characters: usize,
     speed: f32,
     seed: Option<u64>,
+    normalize: Option<bool>,
     stream: bool,
     /// Whether the client said which format it wants.
     chosen: bool,
@@ -124,6 +125,7 @@ impl Asked {
             text,
             speed,
             seed: form.seed,
+            normalize: form.normalize,
             stream,
             chosen: form.response_format.is_some(),
             encoder,
@@ -154,6 +156,7 @@ impl Asked {
             seed: self.seed,
             sampling: Default::default(),
             timestamps: false,
+            normalize: self.normalize,
         };
         let (speech, _) = Speech::begin(app, account, request, self.encoder, self.since)?;
         let body = if self.stream { pour(speech).await? } else { fill(speech).await? };

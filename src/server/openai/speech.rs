@@ -10,6 +10,7 @@ use crate::server::error::ApiError;
 use crate::server::format::{Container, Encoder, Format};
 use crate::server::request::RequestId;
 use crate::server::speech::Speech;
+use crate::server::text as reading;
 use crate::server::upload;
 use axum::Extension;
 use axum::extract::{Request, State};
@@ -77,6 +78,7 @@ struct Asked {
     voice: String,
     container: Container,
     speed: f32,
+    normalize: Option<bool>,
     /// Whether audio leaves in events of JSON.
     events: bool,
     /// What is not heeded.
@@ -124,6 +126,7 @@ impl Asked {
             voice: voice.into(),
             container: container.unwrap_or(Container::Mp3),
             speed: speed(&json)?,
+            normalize: reading::asked(&json)?,
             events,
             notices,
         })
@@ -151,6 +154,7 @@ impl Asked {
             seed: None,
             sampling: Default::default(),
             timestamps: false,
+            normalize: self.normalize,
         };
         let rate = encoder.rate();
         let (speech, _) = Speech::begin(app, account, request, encoder, since)?;

@@ -22,7 +22,7 @@ pub use schemas::{Binary, Problem, Refusals};
 
 use super::app::App;
 use super::dialect::{Dialect, Dialects};
-use super::{health, index, light};
+use super::{health, index, light, text};
 use axum::Router;
 use axum::http::header;
 use axum::routing::get;
@@ -67,7 +67,11 @@ pub fn router(dialects: Dialects, locked: bool) -> Router<Arc<App>> {
 /// The part of one dialect. None where it has no description yet.
 fn part(dialect: Dialect) -> Option<OpenApi> {
     match dialect {
-        Dialect::Common => Some(health::openapi()),
+        Dialect::Common => {
+            let mut common = health::openapi();
+            common.merge(text::openapi());
+            Some(common)
+        }
         Dialect::Light => Some(light::openapi()),
         Dialect::Index => Some(index::openapi()),
         Dialect::Index2

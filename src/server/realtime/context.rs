@@ -93,6 +93,7 @@ impl Context {
             seed: self.start.seed,
             sampling: Default::default(),
             timestamps: self.start.timestamps,
+            normalize: self.start.normalize,
         };
         let (speech, text) = Speech::begin(&self.app, account, request, encoder, since)?;
         self.shared.begun.store(true, Ordering::Relaxed);

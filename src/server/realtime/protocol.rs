@@ -2,6 +2,7 @@
 
 use crate::server::error::ApiError;
 use crate::server::format::{Container, check_rate};
+use crate::server::text as reading;
 use base64::Engine;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -47,6 +48,7 @@ pub struct Start {
     pub seed: Option<u64>,
     pub speed: f32,
     pub timestamps: bool,
+    pub normalize: Option<bool>,
     /// None: as the socket does.
     pub multiplex: Option<bool>,
 }
@@ -117,6 +119,8 @@ struct StartFields {
     seed: Option<u64>,
     speed: Option<f32>,
     timestamps: Option<bool>,
+    #[serde(default)]
+    normalize: Value,
     multiplex: Option<bool>,
 }
 
@@ -166,6 +170,7 @@ fn start(json: Map<String, Value>, limits: Limits) -> Result<Start, ApiError> {
         seed: fields.seed,
         speed,
         timestamps: fields.timestamps.unwrap_or(false),
+        normalize: reading::switch(&fields.normalize)?,
         multiplex: fields.multiplex,
     })
 }
@@ -242,7 +247,7 @@ mod tests {
     #[test]
     fn a_start_with_everything() {
         let frame = r#"{"type":"start","context_id":"a","prompt":{"audio":"AAEC","text":"so"},
-            "format":"wav","sample_rate":16000,"seed":5,"speed":1.5,"timestamps":true,
+            "format":"wav","sample_rate":16000,"seed":5,"speed":1.5,"timestamps":true,"normalize":"off",
             "multiplex":true}"#;
         let Ok(Command::Start(start)) = command(frame) else { panic!("no start") };
         let voice = Voice::Prompt { audio: vec![0, 1, 2], text: "so".into() };
@@ -253,6 +258,7 @@ mod tests {
             seed: Some(5),
             speed: 1.5,
             timestamps: true,
+            normalize: Some(false),
             multiplex: Some(true),
         };
         assert_eq!(*start, expected);

@@ -11,6 +11,17 @@ pub enum Language {
     Chinese,
 }
 
+impl Language {
+    /// `en` or `zh`.
+    pub fn by_name(name: &str) -> Option<Self> {
+        match name {
+            "en" => Some(Self::English),
+            "zh" => Some(Self::Chinese),
+            _ => None,
+        }
+    }
+}
+
 /// How far a number looks for a letter that tells its language.
 const NEAR: usize = 32;
 

@@ -11,8 +11,6 @@ use std::collections::{BTreeMap, HashMap};
 /// Most characters of a word and of its reading.
 const MAX_WORD: usize = 100;
 const MAX_READING: usize = 1000;
-/// Most bytes of a lexicon.
-const MAX_BYTES: usize = 1 << 20;
 
 /// Words and how they are read, by language. A word in small letters stands for its other forms
 /// too (`sql` for `SQL`); one with capitals for itself alone.
@@ -25,7 +23,7 @@ pub struct Lexicon {
 /// What is wrong with a lexicon.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum LexiconError {
-    #[error("a lexicon may have {MAX_BYTES} bytes at most, this one has {0}")]
+    #[error("a lexicon may have {MAX_BYTES} bytes at most, this one has {0}", MAX_BYTES = Lexicon::MAX_BYTES)]
     TooLarge(usize),
     #[error("not a lexicon: {0}; it has tables [en] and [zh] with lines like \"SQL\" = \"sequel\"")]
     Malformed(String),
@@ -45,12 +43,15 @@ struct File {
 }
 
 impl Lexicon {
+    /// Most bytes of a lexicon's file.
+    pub const MAX_BYTES: usize = 1 << 20;
+
     /// Reads a lexicon in TOML: tables `[en]` and `[zh]` of words and their readings.
     ///
     /// # Errors
     /// What is wrong, and where.
     pub fn parse(text: &str) -> Result<Self, LexiconError> {
-        if text.len() > MAX_BYTES {
+        if text.len() > Self::MAX_BYTES {
             return Err(LexiconError::TooLarge(text.len()));
         }
         let file: File =
@@ -168,7 +169,7 @@ mod tests {
         assert!(error("[fr]\na = 'b'").is_some_and(|e| e.contains("fr")));
         assert!(error("[en]\n'' = 'b'").is_some_and(|e| e.contains("empty")));
         assert!(error(&format!("[en]\na = '{}'", "b".repeat(1001))).is_some());
-        assert!(error(&" ".repeat(MAX_BYTES + 1)).is_some_and(|e| e.contains("bytes")));
+        assert!(error(&" ".repeat(Lexicon::MAX_BYTES + 1)).is_some_and(|e| e.contains("bytes")));
         assert_eq!(error(""), None);
     }
 }

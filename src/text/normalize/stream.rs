@@ -51,6 +51,11 @@ impl NormalStream {
         self.read == self.chars.len()
     }
 
+    /// Whether what is held begins with a space, so that the word before it is complete.
+    pub fn holds_space(&self) -> bool {
+        self.chars.get(self.read) == Some(&' ')
+    }
+
     fn read(&mut self, complete: bool) -> Vec<Piece> {
         let mut pieces: Vec<Piece> = Vec::new();
         while self.read < self.chars.len() {
@@ -90,7 +95,7 @@ impl NormalStream {
                 Some(found) => return found,
                 None => en::WORDS,
             },
-            Script::Space => &[],
+            Script::Space => en::SPACES,
             Script::Other => match self.context.language(look) {
                 Language::Chinese => zh::RULES,
                 Language::English => en::RULES,
@@ -243,7 +248,7 @@ mod tests {
             pieces([text]).into_iter().map(|piece| piece.spoken).collect()
         };
         assert_eq!(spoken(TEXTS[0]), "Hello <strong>there</strong>, see the page now.");
-        assert_eq!(spoken("a < b and <b>c</b>"), "a < b and c");
+        assert_eq!(spoken("a < b and <b>c</b>"), "a less than b and c");
         assert_eq!(spoken("## Title\n- one\n- **two**"), "Title\none\ntwo");
         assert_eq!(spoken("Ｈｉ"), "Hi");
     }

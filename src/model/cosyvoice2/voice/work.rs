@@ -244,7 +244,8 @@ impl Encoding {
                 let ratio = model.config.token_mel_ratio;
                 speech.truncate(mel.frames / ratio);
                 mel.data.truncate(speech.len() * ratio * mel.bins);
-                let text = model.tokenizer.encode(&text::original_rules(&self.transcript));
+                let spoken = text::Normalizer::default().normalize(&self.transcript);
+                let text = model.tokenizer.encode(&text::original_rules(&spoken));
                 return Ok(Some(VoiceTensors { text, speech, mel: mel.data, embedding }));
             }
             EncodingStage::Done => {

@@ -252,6 +252,7 @@ impl Actor {
             seed: init.seed,
             sampling: Default::default(),
             timestamps: false,
+            normalize: init.normalize,
         };
         let encoder = Encoder::new(self.app.engine.status().sample_rate, format)?;
         let (speech, text) = Speech::begin(&self.app, account, request, encoder, since)?;

@@ -8,6 +8,7 @@
 use crate::server::error::ApiError;
 use crate::server::format::{Container, check_rate};
 use crate::server::light::fields;
+use crate::server::text as reading;
 use serde_json::{Map, Value};
 
 /// How much a client may say.
@@ -27,6 +28,7 @@ pub struct Init {
     pub sample_rate: Option<u32>,
     pub container: Container,
     pub seed: Option<u64>,
+    pub normalize: Option<bool>,
     /// Whether JSON frames tell of the progress.
     pub events: bool,
 }
@@ -149,6 +151,7 @@ impl Protocol {
             sample_rate: number("sample_rate")?.map(check_rate).transpose()?,
             container: container.unwrap_or(Container::Pcm),
             seed: number("seed")?.map(fields::seed).transpose()?,
+            normalize: reading::asked(&json)?,
             events: flag(&json, "events")?,
             voice,
         };

@@ -62,7 +62,7 @@ fn a_voice_needs_no_prompt() {
 fn all_options_of_the_first_frame() {
     let init = Protocol::new(LIMITS).init(
         r#"{"voice":"v","tts_model_name":"m","sample_rate":16000,"response_format":"wav",
-            "seed":7,"events":true,"unknown":[]}"#,
+            "seed":7,"normalize":"off","events":true,"unknown":[]}"#,
     );
     let expected = Init {
         voice: Voice::Named("v".into()),
@@ -70,6 +70,7 @@ fn all_options_of_the_first_frame() {
         sample_rate: Some(16_000),
         container: Container::Wav,
         seed: Some(7),
+        normalize: Some(false),
         events: true,
     };
     assert_eq!(init, Ok(Some(expected)));

@@ -1,0 +1,227 @@
+//! Numbers with what they count: "5 km", "5-10%", "$3.50", "30 USD".
+
+use super::around::{is_end, space, word_at, word_before};
+use super::currencies::{self, Currency};
+use super::numeral::Numeral;
+use super::spell;
+use super::suffix::{self, Counted};
+use crate::text::normalize::context::{Context, Language};
+use crate::text::normalize::look::Look;
+use crate::text::normalize::reading::Reading;
+
+/// A number or a range of numbers, and what is counted.
+pub fn quantity(look: &Look, _: &Context) -> Option<Reading> {
+    let first = Numeral::read(look, 0)?;
+    if first.digits.is_empty() && look.back(0).is_some_and(|c| c.is_alphanumeric() || c == '.') {
+        return None;
+    }
+    let (second, end) = match range_end(look, first.len) {
+        Some((gap, second)) => {
+            let end = first.len + gap + second.len;
+            (Some(second), end)
+        }
+        None => (None, first.len),
+    };
+    let mut suffix = suffix::read(look, end);
+    let mut first_unit = 0;
+    let (mut second, mut end) = (second, end);
+    if second.is_none() && suffix.len > 0 && suffix.counted != Counted::Nothing {
+        // "5%-10%", "20°C–25°C": the unit is said once.
+        if let Some((gap, other)) = range_end(look, end + suffix.len) {
+            let other_end = end + suffix.len + gap + other.len;
+            let other_suffix = suffix::read(look, other_end);
+            if other_suffix.counted == suffix.counted && other_suffix.scale == suffix.scale {
+                first_unit = suffix.len;
+                end = other_end;
+                second = Some(other);
+                suffix = other_suffix;
+            }
+        }
+    }
+    let single = second.is_none() && first_unit == 0;
+    let spoken = match &suffix.counted {
+        Counted::Money(currency) if single => {
+            amount(&first, suffix.scale, currency, is_attributive(look, end + suffix.len))
+        }
+        counted => {
+            let mut out = first.spoken();
+            if let Some(second) = &second {
+                out = format!("{out} to {}", second.spoken());
+            }
+            if !suffix.scale.is_empty() {
+                out = format!("{out} {}", suffix.scale);
+            }
+            let one = single && first.is_one() && suffix.scale.is_empty()
+                || is_attributive(look, end + suffix.len);
+            match counted {
+                Counted::Nothing => out,
+                Counted::Unit { one, .. } if suffix.joined => format!("{out}-{one}"),
+                Counted::Unit { one: name, .. } if one => format!("{out} {name}"),
+                Counted::Unit { many, .. } => format!("{out} {many}"),
+                Counted::Money(currency) => format!("{out} {}", currency.many),
+            }
+        }
+    };
+    Reading::say(end + suffix.len, spoken)
+}
+
+/// Whether the quantity that ends at `n` stands before a noun, as in "a 5 km run".
+fn is_attributive(look: &Look, n: usize) -> bool {
+    let (before, _) = word_before(look, 0);
+    matches!(before.as_str(), "a" | "A" | "an")
+        && look.peek(n) == Some(' ')
+        && look.peek(n + 1).is_some_and(char::is_alphabetic)
+        && !matches!(
+            word_at(look, n + 1).as_str(),
+            "a" | "an" | "and" | "or" | "is" | "was" | "for" | "in" | "on" | "at" | "to" | "per"
+        )
+}
+
+/// The dash and the second number of a range, behind a number that ends at `n`.
+pub fn range_end(look: &Look, n: usize) -> Option<(usize, Numeral)> {
+    let before = space(look, n);
+    let dash = look.peek(n + before)?;
+    if !matches!(dash, '-' | '–' | '—' | '−' | '~' | '～') {
+        return None;
+    }
+    let after = space(look, n + before + 1);
+    if before != after {
+        return None;
+    }
+    let second = Numeral::read(look, n + before + 1 + after)?;
+    let gap = before + 1 + after;
+    let next = look.peek(n + gap + second.len);
+    let more = matches!(next, Some('-' | '–' | ':' | '/'))
+        && look.peek(n + gap + second.len + 1).is_some_and(|c| c.is_ascii_digit());
+    (!more && !second.digits.is_empty()).then_some((gap, second))
+}
+
+/// A sign of a currency and the amount behind it.
+pub fn money_sign(look: &Look, _: &Context) -> Option<Reading> {
+    let sign = look.peek(0)?;
+    money(look, 1, &currencies::of_sign(sign)?, Some(sign))
+}
+
+/// Letters of a currency and the amount behind them: "US$5", "USD 30", "Rs. 500".
+pub fn money_code(look: &Look, context: &Context) -> Option<Reading> {
+    let first = look.peek(0)?;
+    if !first.is_ascii_uppercase() || look.back(0).is_some_and(char::is_alphanumeric) {
+        return None;
+    }
+    let word = word_at(look, 0);
+    if word.len() > 3 || word.len() == 0 {
+        return None;
+    }
+    let (currency, at, sign) = match look.peek(word.len())? {
+        sign @ ('$' | '¥') => {
+            (currencies::of_prefix(word.as_str(), sign)?, word.len() + 1, Some(sign))
+        }
+        _ => (currencies::of_code(word.as_str())?, word.len(), None),
+    };
+    let dot = usize::from(sign.is_none() && word.as_str() == "Rs" && look.peek(at) == Some('.'));
+    let at = at + dot + space(look, at + dot);
+    let begins = look.peek(at)?.is_ascii_digit();
+    let sign_at = |c: char| matches!(c, '$' | '€' | '£' | '¥');
+    let at = if look.peek(at).is_some_and(sign_at) { at + 1 } else { at };
+    if !begins && !look.peek(at)?.is_ascii_digit() {
+        return None;
+    }
+    if context.language(look) == Language::Chinese {
+        return None;
+    }
+    money(look, at, &currency, sign)
+}
+
+/// The amount of money that begins at `n`.
+fn money(look: &Look, n: usize, currency: &Currency, sign: Option<char>) -> Option<Reading> {
+    let first = Numeral::read(look, n)?;
+    let mut end = n + first.len;
+    let mut scale = money_scale(look, end);
+    let second = range_to(look, end + scale.0, sign);
+    let spoken = match second {
+        Some((gap, second)) => {
+            end += scale.0 + gap + second.len;
+            let first_scale = scale.1;
+            scale = money_scale(look, end);
+            let low = if first_scale.is_empty() || first_scale == scale.1 {
+                first.spoken()
+            } else {
+                format!("{} {first_scale}", first.spoken())
+            };
+            let high = amount(&second, scale.1, currency, false);
+            format!("{low} to {high}")
+        }
+        None => {
+            let attributive = is_attributive(look, end + scale.0);
+            amount(&first, scale.1, currency, attributive)
+        }
+    };
+    end += scale.0;
+    Reading::say(end + repeated_code(look, end), spoken)
+}
+
+/// As [`suffix::scale`], with the letters that only money has: "$5K", "$2T".
+fn money_scale(look: &Look, n: usize) -> (usize, &'static str) {
+    if let Some(found) = suffix::scale(look, n) {
+        return found;
+    }
+    let name = match look.peek(n) {
+        Some('K') => "thousand",
+        Some('m') => "million",
+        Some('b') => "billion",
+        Some('T' | 't') => "trillion",
+        _ => return (0, ""),
+    };
+    if is_end(look.peek(n + 1)) { (1, name) } else { (0, "") }
+}
+
+/// The end of a range of money, whose sign may be repeated.
+fn range_to(look: &Look, n: usize, sign: Option<char>) -> Option<(usize, Numeral)> {
+    let gap = space(look, n);
+    if !matches!(look.peek(n + gap)?, '-' | '–' | '—' | '~') {
+        return None;
+    }
+    let gap = gap + 1 + space(look, n + gap + 1);
+    let repeated = usize::from(sign.is_some() && look.peek(n + gap) == sign);
+    let second = Numeral::read(look, n + gap + repeated)?;
+    Some((gap + repeated, second))
+}
+
+/// A code that says the currency again, as in "$5 USD".
+fn repeated_code(look: &Look, n: usize) -> usize {
+    if look.peek(n) != Some(' ') || !look.peek(n + 1).is_some_and(|c| c.is_ascii_uppercase()) {
+        return 0;
+    }
+    let word = word_at(look, n + 1);
+    let code = currencies::of_code(word.as_str()).is_some();
+    if code && is_end(look.peek(n + 1 + word.len())) { 1 + word.len() } else { 0 }
+}
+
+/// "three dollars and fifty cents", "one point two million dollars"; "five dollar" before a noun.
+fn amount(number: &Numeral, scale: &str, currency: &Currency, attributive: bool) -> String {
+    if !scale.is_empty() {
+        let name = if attributive { currency.one } else { currency.many };
+        return format!("{} {scale} {name}", number.spoken());
+    }
+    let whole = match number.digits.as_str() {
+        "" => String::new(),
+        digits => spell::integer(digits),
+    };
+    let cents = number.fraction.parse::<u64>().ok().filter(|_| number.fraction.len() == 2);
+    match (cents, currency.cent) {
+        (Some(cents), Some((one, many))) => {
+            let name = if number.digits == "1" { currency.one } else { currency.many };
+            let part =
+                format!("{} {}", spell::cardinal(cents), if cents == 1 { one } else { many });
+            match (number.digits.trim_start_matches('0').is_empty(), cents) {
+                (true, 1..) => part,
+                (_, 0) => format!("{whole} {name}"),
+                _ => format!("{whole} {name} and {part}"),
+            }
+        }
+        _ => {
+            let name = if number.is_one() || attributive { currency.one } else { currency.many };
+            format!("{} {name}", number.spoken())
+        }
+    }
+}
