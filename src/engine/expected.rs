@@ -95,6 +95,8 @@ fn copies(words: &[Vec<char>], length: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::cosyvoice2::{Fault, Remedy};
+    use crate::telemetry::metrics::{GUARD_ACTIONS, GUARD_REASONS};
 
     fn expected(text: &str) -> Expectation {
         Expected::new("", 0).push(text)
@@ -113,6 +115,13 @@ mod tests {
         }
         let chinese = expected("今天天气很好，我们去公园吧。").tokens / 25.0;
         assert!((2.0..4.5).contains(&chinese), "{chinese} s");
+    }
+
+    /// What is counted is shown before it happens first.
+    #[test]
+    fn metrics_know_all_reasons_and_actions() {
+        assert_eq!(Fault::ALL.map(Fault::name), GUARD_REASONS);
+        assert_eq!(Remedy::ALL.map(Remedy::name), GUARD_ACTIONS);
     }
 
     #[test]

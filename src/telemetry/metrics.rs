@@ -79,7 +79,7 @@ const REASONS: [&str; 4] = ["rate_limited", "overloaded", "draining", "model_not
 
 /// What can be wrong with a sentence, and what is done about it.
 pub const GUARD_REASONS: [&str; 4] = ["too_long", "too_short", "loop", "silence"];
-pub const GUARD_ACTIONS: [&str; 3] = ["resampled", "cut", "kept"];
+pub const GUARD_ACTIONS: [&str; 4] = ["resampled", "cut", "continued", "kept"];
 
 /// Microseconds of audio made. Counters of the registry are whole numbers, and this one's unit is
 /// the second.

@@ -9,7 +9,8 @@
 mod guarding;
 
 use super::decode::{
-    Action, BistreamDecoder, BistreamOptions, Decoder, LengthLimits, Rules, Sample, WholeDecoder,
+    Action, BistreamDecoder, BistreamOptions, Decoder, LengthLimits, Masked, Rules, Sample,
+    WholeDecoder,
 };
 use super::flow::{FlowState, Hop, Pass};
 use super::guard::{Fault, Remedy};
@@ -359,8 +360,18 @@ impl Generation {
         match then {
             Sample::Fill => self.decoder.forced()?,
             Sample::Draw(masked) => {
-                masked.apply(model.config.speech_token_size as u32, logp);
-                let token = self.sampler.sample(logp, self.decoder.history())?;
+                let eos = model.config.speech_token_size as u32;
+                masked.apply(eos, logp);
+                // Sampling uses the scores up.
+                let again = self.must_go_on().then(|| logp.to_vec());
+                let mut token = self.sampler.sample(logp, self.decoder.history())?;
+                if let Some(mut logp) = again
+                    && token >= eos
+                {
+                    Masked::All.apply(eos, &mut logp);
+                    token = self.sampler.sample(&mut logp, self.decoder.history())?;
+                    self.note_continued();
+                }
                 let heard = self.decoder.sampled(token)?;
                 if let Some(token) = heard {
                     self.fresh.push(token);

@@ -22,6 +22,8 @@ pub struct Guarding {
     text: Vec<u32>,
     /// Tokens of the shortest first hop that the utterance may have.
     first_hop: usize,
+    /// Whether the model had to go on where it wanted to stop.
+    continued: bool,
     /// No further try; nothing is judged any more.
     settled: bool,
     /// Whether the speech ends before its own end.
@@ -41,6 +43,7 @@ impl Guarding {
             beginning: beginning.clone(),
             text: Vec::new(),
             first_hop,
+            continued: false,
             settled: false,
             cut: false,
             in_silence: false,
@@ -86,6 +89,23 @@ impl Generation {
         match fault.or_else(|| ended.then(|| guard.end(heard.is_none())).flatten()) {
             Some(fault) => self.remedy(model, fault),
             None => Ok(()),
+        }
+    }
+
+    /// Whether the model may not stop here: too little of the text is spoken, and some of that heard.
+    pub(super) fn must_go_on(&self) -> bool {
+        let short = |g: &Guarding| !g.settled && g.guard.is_short();
+        self.decoder.knows_text()
+            && self.guarding.as_deref().is_some_and(short)
+            && !self.is_unheard()
+    }
+
+    /// The model wanted to stop where it may not.
+    pub(super) fn note_continued(&mut self) {
+        if let Some(guarding) = &mut self.guarding
+            && !std::mem::replace(&mut guarding.continued, true)
+        {
+            guarding.faults.push((Fault::TooShort, Remedy::Continued));
         }
     }
 

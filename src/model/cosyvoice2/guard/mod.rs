@@ -55,17 +55,20 @@ pub enum Remedy {
     Resampled,
     /// It ends where the fault begins, or is without the silence that was too much.
     Cut,
-    /// It is spoken as it is: the best of the tries, or heard already.
+    /// The model had to go on where it wanted to stop: what was heard cannot be sampled again.
+    Continued,
+    /// It is spoken as it is, the best of the tries.
     Kept,
 }
 
 impl Remedy {
-    pub const ALL: [Self; 3] = [Self::Resampled, Self::Cut, Self::Kept];
+    pub const ALL: [Self; 4] = [Self::Resampled, Self::Cut, Self::Continued, Self::Kept];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Resampled => "resampled",
             Self::Cut => "cut",
+            Self::Continued => "continued",
             Self::Kept => "kept",
         }
     }
@@ -140,8 +143,12 @@ impl Guard {
     /// No token follows; `stopped`: because the model says so, and not for a limit.
     pub fn end(&mut self, stopped: bool) -> Option<Fault> {
         self.released = self.tokens().len();
-        let short = (self.tokens().len() as f64) < SHORT * self.expectation.tokens;
-        (stopped && short).then_some(Fault::TooShort)
+        (stopped && self.is_short()).then_some(Fault::TooShort)
+    }
+
+    /// Whether an end here would be too early.
+    pub fn is_short(&self) -> bool {
+        (self.tokens().len() as f64) < SHORT * self.expectation.tokens
     }
 
     /// Tokens of this try.

@@ -146,9 +146,10 @@ mod tests {
     /// A pause between sentences is no fault, two seconds of the same sound are.
     #[test]
     fn a_sound_that_does_not_change_is_a_loop_after_two_seconds() {
-        let pause = |tokens: u32| speech(60).chain((0..tokens).map(|i| i % 3)).chain(speech(60));
+        let pause =
+            |tokens: u32| speech(60).chain((0..tokens).map(|i| 6000 + i % 3)).chain(speech(60));
         assert!(!is_loop(pause(40), 1) && is_loop(pause(50), 1));
-        let short = verdicts(pause(20), 1);
+        let short = verdicts(pause(15), 1);
         assert!(short.iter().all(|verdict| *verdict == Verdict::Clear));
         assert_eq!(verdicts(pause(30), 1).last(), Some(&Verdict::Clear));
     }
