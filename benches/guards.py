@@ -271,7 +271,7 @@ def wrong(row, which, line):
         found.add("runaway")
     if ratio < 0.62:
         found.add("dropped")
-    if sound["likeness"] > 0.8 or sound["steady"] < 0.6:
+    if sound["likeness"] > 0.85 or sound["steady"] < 0.6:
         found.add("loop")
     if sound["silence"] > 2.05:
         found.add("silence")
