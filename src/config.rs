@@ -81,6 +81,9 @@ pub struct EngineConfig {
     /// Lengthens a session's first hop where, at the speed of the moment, its sound would run dry
     /// before the second packet.
     pub adaptive_first_hop: bool,
+    /// Samples a sentence again, or cuts it, whose speech is too long or too short for its text, is
+    /// caught in a loop, or falls silent.
+    pub guards: bool,
     /// Sessions that generate at the same time.
     pub max_sessions: usize,
     /// Requests that may wait for a session; past it, 503.
@@ -105,6 +108,7 @@ impl Default for EngineConfig {
         Self {
             first_hop: 10,
             adaptive_first_hop: true,
+            guards: true,
             max_sessions: 8,
             queue: 16,
             max_load: 0.9,

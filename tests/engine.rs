@@ -298,3 +298,65 @@ fn cancelled_sessions_leave_nothing() {
     assert!(refused < 100);
     listen(engine.speak(request(named(), whole("Yes."))).expect("a place")).expect("speech");
 }
+
+/// Speech that does not end is sampled again, and cut at last. What is done depends on the seed alone: not on the speed of the machine,
+/// not on what else it speaks.
+#[test]
+fn speech_that_goes_wrong_is_sampled_again_or_cut() {
+    let _turn = turn();
+    let registry = mynah::telemetry::metrics::install();
+    let counted = |action: &str| {
+        let text = registry.render();
+        let label = format!("action=\"{action}\"");
+        let lines = text.lines().filter(|l| l.starts_with("mynah_guard_total{"));
+        let of = lines.filter(|line| line.contains(&label));
+        let count = |line: &str| line.rsplit(' ').next().and_then(|n| n.parse::<u64>().ok());
+        of.map(|line| count(line).expect("a number")).sum::<u64>()
+    };
+    // Almost any token, so that the one that ends speech hardly ever comes.
+    let sampling = mynah::engine::SamplingOptions {
+        temperature: Some(9.0),
+        top_p: Some(1.0),
+        top_k: Some(6000),
+        ..Default::default()
+    };
+    let babble = |streaming| SpeakRequest {
+        streaming,
+        sampling,
+        ..request(named(), whole("Good morning and welcome."))
+    };
+    let engine = start();
+    let mut guarded = Vec::new();
+    for streaming in [false, true] {
+        let before = (counted("resampled"), counted("cut"));
+        let speech = listen(engine.speak(babble(streaming)).expect("a place")).expect("speech");
+        let after = (counted("resampled"), counted("cut"));
+        assert_eq!(after.1 - before.1, 1);
+        // In a stream only what ends before its first packet can be.
+        assert!(streaming || after.0 > before.0);
+        let seconds = speech.len() as f64 / 24_000.0;
+        assert!((2.0..6.0).contains(&seconds), "{seconds} s");
+        // No click at the end.
+        assert!(speech[speech.len() - 5..].iter().all(|sample| sample.abs() < 0.001));
+
+        let among: Vec<Session> = (0..3)
+            .map(|i| {
+                let seed = if i == 1 { Some(3) } else { Some(50 + i) };
+                engine.speak(SpeakRequest { seed, ..babble(streaming) }).expect("a place")
+            })
+            .collect();
+        let listeners: Vec<_> =
+            among.into_iter().map(|s| std::thread::spawn(move || listen(s))).collect();
+        let mut heard = listeners.into_iter().map(|l| l.join().expect("a listener"));
+        assert!(heard.nth(1).expect("the second").expect("speech") == speech);
+        guarded.push(speech);
+    }
+    drop(engine);
+
+    let unguarded = EngineConfig { guards: false, ..unhindered() };
+    let engine = start_with(unguarded, LimitsConfig::default());
+    let before = (counted("resampled"), counted("cut"));
+    let speech = listen(engine.speak(babble(false)).expect("a place")).expect("speech");
+    assert!(speech != guarded[0], "the guards did nothing");
+    assert_eq!((counted("resampled"), counted("cut")), before);
+}

@@ -97,6 +97,7 @@ mod tests {
             first_hop: 10,
             adaptive: false,
             sampling: Default::default(),
+            guards: false,
         }
     }
 

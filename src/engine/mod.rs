@@ -5,6 +5,7 @@
 
 mod batch;
 mod error;
+mod expected;
 mod feed;
 mod handle;
 mod meter;

@@ -1,6 +1,7 @@
 //! One utterance in the engine: its text, its voice, its client. The work on it is done by the
 //! engine's steps, which it shares with others.
 
+use super::expected::Expected;
 use super::feed::Feed;
 use super::handle::Submission;
 use super::playback::Playback;
@@ -75,6 +76,8 @@ pub(super) struct SessionState {
     feed: Feed,
     /// None where nobody asked for them.
     words: Option<WordTimes>,
+    /// What the segment in progress should be in speech. None without guards.
+    expected: Option<Expected>,
     generation: Option<Generation>,
     playback: Playback,
     /// Time of the device that the hop in progress has cost so far, shared steps in shares.
@@ -140,6 +143,7 @@ impl SessionState {
             last_text: now,
             voice: SessionVoice::Asked,
             feed: Feed::default(),
+            expected: None,
             generation: None,
             playback: Playback::default(),
             hop_cost: Duration::ZERO,
@@ -299,7 +303,12 @@ impl SessionState {
                         first_hop: context.settings.engine.first_hop,
                         adaptive: context.settings.engine.adaptive_first_hop,
                         sampling: self.request.sampling,
+                        guards: context.settings.engine.guards,
                     };
+                    self.expected = options.guards.then(|| {
+                        let (text, tokens) = voice.prompt_text();
+                        Expected::new(&context.model.tokenizer().decode(text), tokens)
+                    });
                     let (model, slots) = (context.model, &mut *context.slots);
                     none.insert(if matches!(self.request.text, TextInput::Whole(_)) {
                         let tokens = std::mem::take(&mut segment.tokens);
@@ -313,11 +322,21 @@ impl SessionState {
                 generation.push_text(&std::mem::take(&mut segment.tokens)).map_err(failed)?;
             }
             let text = std::mem::take(&mut segment.text);
+            if let Some(expected) = &mut self.expected
+                && !text.is_empty()
+            {
+                generation.expect(expected.push(&text));
+            }
             if let Some(words) = &mut self.words {
                 words.spoken(&text, segment.complete);
             }
             if segment.complete {
                 generation.finish_text();
+            }
+            for (fault, remedy) in generation.take_faults() {
+                let (reason, action) = (fault.name(), remedy.name());
+                tracing::info!(id = self.request.id, reason, action, "a sentence came out wrong");
+                metrics::guard(reason, action);
             }
             match generation.next() {
                 Next::Done => {

@@ -35,6 +35,7 @@ const VOICE_HITS: &str = "mynah_voice_cache_hits_total";
 const VOICE_MISSES: &str = "mynah_voice_cache_misses_total";
 const PROMPT_WARNINGS: &str = "mynah_prompt_warnings_total";
 const LOAD: &str = "mynah_load_ratio";
+const GUARD: &str = "mynah_guard_total";
 
 const FIRST_PACKET_BUCKETS: &[f64] =
     &[0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0];
@@ -78,6 +79,10 @@ impl Stage {
 
 /// Reasons a request can be turned away for, all of which are shown from the start.
 const REASONS: [&str; 4] = ["rate_limited", "overloaded", "draining", "model_not_ready"];
+
+/// What can be wrong with a sentence, and what is done about it.
+pub const GUARD_REASONS: [&str; 4] = ["too_long", "too_short", "loop", "silence"];
+pub const GUARD_ACTIONS: [&str; 4] = ["resampled", "cut", "continued", "kept"];
 
 /// Microseconds of audio made. Counters of the registry are whole numbers, and this one's unit is
 /// the second.
@@ -142,6 +147,12 @@ fn describe() {
     {
         counter!(name).increment(0);
     }
+    describe_counter!(GUARD, "Sentences that came out wrong, by reason and by what was done.");
+    for reason in GUARD_REASONS {
+        for action in GUARD_ACTIONS {
+            counter!(GUARD, "reason" => reason, "action" => action).increment(0);
+        }
+    }
     for reason in REASONS {
         counter!(REJECTED, "reason" => reason).increment(0);
     }
@@ -195,6 +206,11 @@ pub fn stage(stage: Stage, elapsed: Duration, rows: usize) {
 /// A packet was made later than the audio before it lasted.
 pub fn underrun() {
     counter!(UNDERRUNS).increment(1);
+}
+
+/// A sentence came out wrong, one of [`GUARD_REASONS`], and one of [`GUARD_ACTIONS`] was taken.
+pub fn guard(reason: &'static str, action: &'static str) {
+    counter!(GUARD, "reason" => reason, "action" => action).increment(1);
 }
 
 /// A session was dropped because its client did not read.
@@ -308,6 +324,7 @@ mod tests {
             jobs::STORED,
             jobs::LIMIT,
             jobs::UP,
+            GUARD,
         ] {
             let type_line = text.lines().find_map(|l| l.strip_prefix(&format!("# TYPE {name} ")));
             let kind = type_line.unwrap_or_else(|| panic!("no TYPE of {name} in {text}"));

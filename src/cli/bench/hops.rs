@@ -105,6 +105,7 @@ fn utterance(
         first_hop,
         adaptive: false,
         sampling: Default::default(),
+        guards: false,
     };
     let mut generation = Generation::streamed(model, &mut model.slots(1), voice, options)?;
     let mut hops = Vec::with_capacity(most);

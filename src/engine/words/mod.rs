@@ -10,6 +10,7 @@ mod matching;
 
 use super::WordTime;
 use crate::text::{Piece, Word, WordSplitter};
+pub use align::weight;
 use align::{Envelope, Unit};
 use matching::Matcher;
 use std::collections::VecDeque;

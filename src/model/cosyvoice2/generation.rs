@@ -3,18 +3,24 @@
 //!
 //! An utterance has two tracks. The *decoder* draws speech tokens, up to a little more than a hop
 //! ahead of need; the *wave* turns them to sound, hop by hop. [`Generation::next`] says which one
-//! the next sound waits for.
+//! the next sound waits for. A *guard* watches the tokens and has an utterance that went wrong
+//! sampled again, or cut.
+
+mod guarding;
 
 use super::decode::{
-    Action, BistreamDecoder, BistreamOptions, Decoder, LengthLimits, Rules, Sample, WholeDecoder,
+    Action, BistreamDecoder, BistreamOptions, Decoder, LengthLimits, Masked, Rules, Sample,
+    WholeDecoder,
 };
 use super::flow::{FlowState, Hop, Pass};
+use super::guard::{Fault, Remedy};
 use super::hift::{VocoderPush, VocoderStream, speed_mel};
 use super::llm::{LlmError, LlmInput, Slots};
 use super::sampling::{Ras, Sampler, SamplingOptions};
 use super::{CosyVoice2, ModelError, Voice};
 use crate::model::nn::KvCache;
 use burn::tensor::Tensor;
+use guarding::Guarding;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -38,6 +44,9 @@ pub struct GenerationOptions {
     /// next, by how much of the prompt the flow sees.
     pub adaptive: bool,
     pub sampling: SamplingOptions,
+    /// Whether an utterance that goes wrong is sampled again or cut. Of length it is judged only
+    /// after [`Generation::expect`].
+    pub guards: bool,
 }
 
 impl GenerationOptions {
@@ -97,6 +106,7 @@ pub struct Generation {
     flow: Option<FlowState>,
     wave: Wave,
     vocoder: VocoderStream,
+    guarding: Option<Box<Guarding>>,
 }
 
 enum Wave {
@@ -165,7 +175,11 @@ impl Generation {
             + voice.prompt_speech.len()
             + text_tokens
             + options.limits().max(text_tokens);
+        let guarding = options
+            .guards
+            .then(|| Box::new(Guarding::new(&decoder, options.first_hop, voice.loudness)));
         Self {
+            guarding,
             decoder,
             sampler: Sampler::Ras(Ras::new(model.config.sampling, options.sampling, options.seed)),
             cache: slots.take(positions),
@@ -187,12 +201,19 @@ impl Generation {
 
     /// More text of a streamed utterance.
     pub fn push_text(&mut self, tokens: &[u32]) -> Result<(), ModelError> {
-        Ok(self.decoder.push_text(tokens)?)
+        self.decoder.push_text(tokens)?;
+        self.guard_text(tokens);
+        Ok(())
     }
 
     /// No more text of a streamed utterance follows. May be called again.
     pub fn finish_text(&mut self) {
         self.decoder.finish_text();
+    }
+
+    /// What was found wrong with the utterance and what was done about it, since the last call.
+    pub fn take_faults(&mut self) -> Vec<(Fault, Remedy)> {
+        self.guarding.as_mut().map(|g| std::mem::take(&mut g.faults)).unwrap_or_default()
     }
 
     /// Speech tokens made so far.
@@ -240,7 +261,7 @@ impl Generation {
 
     /// Whether [`Self::decode`] may take this utterance along, needed or ahead of need.
     pub fn takes_token(&self) -> bool {
-        let ahead = self.options.streaming && self.fresh.len() >= AHEAD;
+        let ahead = self.options.streaming && self.released() >= AHEAD;
         !ahead
             && matches!(self.decoder.next_action(),
                 Action::Forward { inputs, .. } if inputs.len() - self.prefilled == 1)
@@ -271,8 +292,8 @@ impl Generation {
                         (state, first + state.look_ahead())
                     }
                 };
-                let ready = self.fresh.len() >= needed || self.is_decoded();
-                ready.then(|| hop_shape(state.next_shape(self.fresh.len())))
+                let ready = self.released() >= needed || self.is_decoded();
+                ready.then(|| hop_shape(state.next_shape(self.released())))
             }
         }
     }
@@ -339,12 +360,24 @@ impl Generation {
         match then {
             Sample::Fill => self.decoder.forced()?,
             Sample::Draw(masked) => {
-                masked.apply(model.config.speech_token_size as u32, logp);
-                let token = self.sampler.sample(logp, self.decoder.history())?;
-                if let Some(token) = self.decoder.sampled(token)? {
+                let eos = model.config.speech_token_size as u32;
+                masked.apply(eos, logp);
+                // Sampling uses the scores up.
+                let again = self.must_go_on().then(|| logp.to_vec());
+                let mut token = self.sampler.sample(logp, self.decoder.history())?;
+                if let Some(mut logp) = again
+                    && token >= eos
+                {
+                    Masked::All.apply(eos, &mut logp);
+                    token = self.sampler.sample(&mut logp, self.decoder.history())?;
+                    self.note_continued();
+                }
+                let heard = self.decoder.sampled(token)?;
+                if let Some(token) = heard {
                     self.fresh.push(token);
                     self.speech_tokens += 1;
                 }
+                self.guard_token(model, heard)?;
             }
         }
         Ok(())
@@ -358,14 +391,14 @@ impl Generation {
     pub fn wave(model: &CosyVoice2, rows: &mut [&mut Self]) -> Vec<Result<Vec<f32>, ModelError>> {
         let mut results: Vec<Result<Vec<f32>, ModelError>> =
             rows.iter_mut().map(|row| row.begin_alone(model).map(|()| Vec::new())).collect();
-        let (mut hops, mut mels) = (Vec::new(), Vec::new());
+        let (mut hops, mut mels, mut passed) = (Vec::new(), Vec::new(), Vec::new());
         for (i, row) in rows.iter_mut().enumerate().filter(|(i, _)| results[*i].is_ok()) {
-            let Self { wave, vocoder, options, .. } = &mut **row;
+            let Self { wave, vocoder, .. } = &mut **row;
             match wave {
                 Wave::Hop(hop) => hops.push((i, &mut **hop)),
                 Wave::Pass(pass) => {
                     if let Some(mel) = model.flow.advance_pass(pass) {
-                        *wave = Wave::Mel(chunks(speed_mel(mel, options.speed)), true);
+                        passed.push((i, mel));
                     }
                 }
                 Wave::Mel(parts, ends) => {
@@ -386,9 +419,14 @@ impl Generation {
                 results[i] = Err(error);
             }
         }
+        for (i, mel) in passed {
+            if let Err(error) = rows[i].end_pass(model, mel) {
+                results[i] = Err(error);
+            }
+        }
         for (i, sound) in mel_rows.into_iter().zip(sounds) {
             rows[i].end_mel();
-            results[i] = sound.map_err(ModelError::Failed);
+            results[i] = sound.map(|sound| rows[i].fade(model, sound)).map_err(ModelError::Failed);
         }
         results
     }
@@ -405,7 +443,7 @@ impl Generation {
             return Ok(());
         }
         let last = self.is_decoded();
-        let tokens = std::mem::take(&mut self.fresh);
+        let tokens: Vec<u32> = self.fresh.drain(..self.released()).collect();
         self.wave = if self.options.streaming {
             let mut state = match self.flow.take() {
                 Some(state) => state,
@@ -441,10 +479,18 @@ impl Generation {
                 let (state, mel) = hop.finish()?;
                 let ends = state.is_finished();
                 self.flow = Some(state);
-                Wave::Mel([mel].into(), ends)
+                Wave::Mel([self.guard_hop(mel)].into(), ends)
             }
             other => other,
         };
+        Ok(())
+    }
+
+    /// After the last solver step over the whole utterance, which made `mel`, `[1, mel bins, frames]`.
+    fn end_pass(&mut self, model: &CosyVoice2, mel: Tensor<3>) -> Result<(), ModelError> {
+        if let Some(mel) = self.guard_pass(model, mel)? {
+            self.wave = Wave::Mel(chunks(speed_mel(mel, self.options.speed)), true);
+        }
         Ok(())
     }
 

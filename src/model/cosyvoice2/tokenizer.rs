@@ -77,6 +77,7 @@ impl TextTokenizer {
             let steps: Vec<PreTokenizerWrapper> =
                 vec![words.into(), ByteLevel::new(false, false, false).into()];
             let mut tokenizer = Tokenizer::new(bpe);
+            tokenizer.with_decoder(Some(ByteLevel::default()));
             tokenizer.with_normalizer(Some(NFC))?;
             tokenizer.with_pre_tokenizer(Some(Sequence::new(steps)));
             tokenizer.add_special_tokens(SPECIAL.map(|token| AddedToken::from(token, true)))?;
@@ -96,6 +97,14 @@ impl TextTokenizer {
                 vec![]
             }
         }
+    }
+
+    /// The text of ids. What is no character of UTF-8 in it becomes U+FFFD.
+    pub fn decode(&self, ids: &[u32]) -> String {
+        self.tokenizer.decode(ids, true).unwrap_or_else(|error| {
+            tracing::error!(%error, "tokens have no text");
+            String::new()
+        })
     }
 
     /// The id of a token as it stands in the vocabulary, such as `<|endofprompt|>`.

@@ -32,6 +32,8 @@ pub struct Voice {
     /// The flow after blocks of the prompt, for sessions whose first hop is as long as the voice was
     /// made for, or longer.
     pub(super) flow: FlowState,
+    /// Level of the recording's loud frames, see [`loudness`](super::guard::loudness).
+    pub(super) loudness: f32,
     /// What the language model's sequences begin with, and its keys and values there.
     prefixes: Vec<Prefix>,
 }
@@ -45,6 +47,12 @@ impl Voice {
     /// this gives what a forward of all `inputs` would.
     pub fn prefix_of(&self, inputs: &[LlmInput]) -> Option<(&KvCache, usize)> {
         prefix::longest(&self.prefixes, inputs)
+    }
+
+    /// Text tokens of the transcript, none where it is not known, and the number of speech tokens
+    /// that speak it.
+    pub fn prompt_text(&self) -> (&[u32], usize) {
+        (&self.prompt_text, self.prompt_speech.len())
     }
 
     /// Memory in bytes, what sessions share of it counted once.

@@ -173,6 +173,16 @@ impl BistreamDecoder {
         Ok(())
     }
 
+    /// See [`Decoder::knows_text`](super::Decoder::knows_text).
+    pub fn is_final(&self) -> bool {
+        matches!(self.phase, Phase::Final | Phase::Done)
+    }
+
+    /// See [`Decoder::stop`](super::Decoder::stop).
+    pub fn stop(&mut self) {
+        self.phase = Phase::Done;
+    }
+
     /// Ids generated so far, FILL among them.
     pub fn history(&self) -> &[u32] {
         &self.generated

@@ -152,6 +152,22 @@ impl Decoder {
         }
     }
 
+    /// Whether the language model has been given all of the text.
+    pub fn knows_text(&self) -> bool {
+        match self {
+            Self::Whole(_) => true,
+            Self::Bistream(d) => d.is_final(),
+        }
+    }
+
+    /// Ends the speech here, whatever the model would say.
+    pub fn stop(&mut self) {
+        match self {
+            Self::Whole(d) => d.stop(),
+            Self::Bistream(d) => d.stop(),
+        }
+    }
+
     /// Ids generated so far, FILL among them: what the sampler searches for repetitions.
     pub fn history(&self) -> &[u32] {
         match self {

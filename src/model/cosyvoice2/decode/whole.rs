@@ -65,6 +65,11 @@ impl WholeDecoder {
         Ok(Some(token))
     }
 
+    /// See [`Decoder::stop`](super::Decoder::stop).
+    pub fn stop(&mut self) {
+        self.stopped = true;
+    }
+
     /// Ids generated so far.
     pub fn history(&self) -> &[u32] {
         &self.generated

@@ -4,6 +4,7 @@ use super::prefix::{Prefix, beginnings};
 use super::{FBANK_BINS, PROMPT_RATE, Voice, VoiceTensors};
 use crate::audio::{Clip, fbank, mel, resample};
 use crate::model::cosyvoice2::flow::{FlowPrompt, FlowState, Hop};
+use crate::model::cosyvoice2::guard::loudness;
 use crate::model::cosyvoice2::model::MEL_BINS;
 use crate::model::cosyvoice2::{CosyVoice2, ModelError, campplus, speech_tokenizer};
 use crate::text;
@@ -19,6 +20,7 @@ pub struct VoiceWork {
 struct Parts {
     text: Vec<u32>,
     prompt: FlowPrompt,
+    loudness: f32,
 }
 
 /// What comes next, with what was made so far.
@@ -100,12 +102,12 @@ impl VoiceWork {
     fn after_block(
         &self,
         model: &CosyVoice2,
-        Parts { text, prompt }: Parts,
+        Parts { text, prompt, loudness }: Parts,
         mut state: FlowState,
     ) -> Result<Stage, ModelError> {
         if state.prompt_blocks(self.first_hop) > 0 {
             let hop = Box::new(model.flow.begin_hop(state));
-            return Ok(Stage::Flow(Parts { text, prompt }, hop));
+            return Ok(Stage::Flow(Parts { text, prompt, loudness }, hop));
         }
         state.seal();
         // Without its transcript the language model would take the prompt's speech for that of the
@@ -117,6 +119,7 @@ impl VoiceWork {
             prompt_text: text,
             prompt_speech,
             prompt,
+            loudness,
             flow: state,
             prefixes: Vec::new(),
         });
@@ -129,12 +132,13 @@ impl Parts {
         let VoiceTensors { text, speech, mel, embedding } = tensors;
         let frames = speech.len() * model.config.token_mel_ratio;
         let width = embedding.len();
+        let loudness = loudness(&mel, MEL_BINS);
         let prompt = FlowPrompt {
             tokens: speech,
             mel: on(&model.device, mel, [1, frames, MEL_BINS]),
             embedding: on(&model.device, embedding, [1, width]),
         };
-        Self { text, prompt }
+        Self { text, prompt, loudness }
     }
 }
 
