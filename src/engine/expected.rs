@@ -61,7 +61,7 @@ struct Reading {
 impl Reading {
     fn of(text: &str) -> Self {
         let mut splitter = WordSplitter::default();
-        let mut words = splitter.push(text);
+        let mut words = splitter.push_plain(text);
         words.extend(splitter.close());
         let pauses = words.iter().skip(1).filter(|word| word.after_pause).count();
         let words: Vec<Vec<char>> = words.iter().map(|word| lower(&word.text)).collect();
