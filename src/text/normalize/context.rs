@@ -101,6 +101,11 @@ impl Context {
         self.fixed.map_or(self.chinese_sentence, |fixed| fixed == Language::Chinese)
     }
 
+    /// Whether the text has Chinese before the place.
+    pub fn is_chinese_text(&self) -> bool {
+        self.fixed.map_or(self.chinese_text, |fixed| fixed == Language::Chinese)
+    }
+
     fn next_letter(&self, look: &Look) -> Option<Language> {
         // Whether the character before is a digit, or a letter that belongs to one.
         let mut number = true;

@@ -3,7 +3,7 @@
 mod abbreviation;
 mod abbreviations;
 mod acronyms;
-mod around;
+pub mod around;
 mod calendar;
 mod clock;
 mod code;
