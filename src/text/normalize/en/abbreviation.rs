@@ -55,6 +55,11 @@ pub fn word(look: &Look, context: &Context) -> Option<Reading> {
         Kind::Numbered => {
             let start = len + usize::from(dotted);
             let digit = dotted && is_digit(look.peek(start + space(look, start)));
+            // "The vol. was high": surely no end of a sentence.
+            let volume = matches!(word.as_str(), "vol" | "Vol");
+            if volume && dotted && !digit && !ends_sentence(look, len + 1, false) {
+                return Reading::say(len + 1, spoken);
+            }
             if !digit || context.language(look) == Language::Chinese {
                 return None;
             }
@@ -64,6 +69,12 @@ pub fn word(look: &Look, context: &Context) -> Option<Reading> {
             Reading::say(len + 1, spoken)
         }
         Kind::Dotted if dotted => match word.as_str() {
+            // A temp, and other short forms that are words at the end of a sentence.
+            "temp" | "Temp" | "temps" | "Temps" | "cont" | "pop"
+                if ends_sentence(look, len + 1, false) =>
+            {
+                None
+            }
             "al" if word_before(look, 0).0.as_str() != "et" => None,
             // "Min." of nothing, or a name: "Max. He".
             "Max" | "Min" | "Co" | "Sq" | "Ln" if ends_sentence(look, len + 1, false) => {

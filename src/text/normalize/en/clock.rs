@@ -13,6 +13,15 @@ pub fn time(look: &Look, _: &Context) -> Option<Reading> {
     if look.peek(len) == Some(':') && !is_ratio(look) {
         return with_minutes(look, hour, len);
     }
+    // "19h30".
+    if hour < 25
+        && look.peek(len) == Some('h')
+        && is_digit(look.peek(len + 1))
+        && let Some((minute @ 0..60, 2)) = whole(look, len + 1, 2, 2)
+        && is_end(look.peek(len + 3))
+    {
+        return Reading::say(len + 3, of_day(hour, minute, false));
+    }
     if !(1..=12).contains(&hour) {
         return None;
     }

@@ -45,6 +45,9 @@ pub fn code(look: &Look, _: &Context) -> Option<Reading> {
     if let Some(lines) = lines_of_screen(look, digits) {
         return Some(lines);
     }
+    if let Some(aircraft) = aircraft(look) {
+        return Some(aircraft);
+    }
     if digits >= 3 && names_code(look, counts(look, digits)) {
         return in_groups(look).or_else(|| short(look, digits));
     }
@@ -225,10 +228,17 @@ pub fn dimensions(look: &Look, _: &Context) -> Option<Reading> {
         parts.push(next.spoken());
     }
     if parts.len() == 1 {
-        let times = gap == 0 && sign != 'X' && is_end(look.peek(end + 1));
+        let times = gap == 0
+            && sign != 'X'
+            && is_end(look.peek(end + 1))
+            && !is_variable(look, end + 1);
         let name = if first.is_one() { "time" } else { "times" };
         return times
             .then(|| Reading::Say { len: end + 1, spoken: format!("{} {name}", parts[0]) });
+    }
+    if gap == 0 && look.peek(end) == Some('s') && is_end(look.peek(end + 1)) {
+        // Lumber: "2x4s".
+        return Reading::say(end + 1, spell::plural(&parts.join(" by ")));
     }
     let suffix = suffix::read(look, end);
     if let Counted::Unit { many, .. } = &suffix.counted {
@@ -236,4 +246,52 @@ pub fn dimensions(look: &Look, _: &Context) -> Option<Reading> {
     }
     let spoken = parts.join(if gap == 1 { " times " } else { " by " });
     is_end(look.peek(end)).then_some(Reading::Say { len: end, spoken })
+}
+
+/// Whether an "x" that ends at `n` is the unknown of a term: "2x-1", "3x + 4 = 10".
+pub fn is_variable(look: &Look, n: usize) -> bool {
+    let spaced = space(look, n);
+    let sign = look.peek(n + spaced);
+    let operand = look.peek(n + spaced + 1 + space(look, n + spaced + 1));
+    matches!(sign, Some('-' | '+' | '−' | '=' | '^' | '²' | '³' | '*' | '÷' | '<' | '>' | '≤' | '≥'))
+        && operand.is_some_and(|c| c.is_ascii_digit() || matches!(c, 'x' | 'y' | '(' | '-' | '='))
+}
+
+/// "737-800", "787-9", "777-300ER": an aircraft and its series.
+fn aircraft(look: &Look) -> Option<Reading> {
+    if look.peek(0)? != '7' || look.peek(2)? != '7' || look.peek(3)? != '-' {
+        return None;
+    }
+    let series = look.count(4, 4, |c| c.is_ascii_digit());
+    let end = 4 + series;
+    let suffix = look.count(end, 3, |c| c.is_ascii_uppercase());
+    let plain = matches!(series, 1 | 3) && is_end(look.peek(end + suffix));
+    let goes_on = matches!(look.peek(end), Some('-' | '%' | '.' | ',' | ':'))
+        && (look.peek(end) == Some('%') || is_digit(look.peek(end + 1)));
+    if !plain || goes_on || !look.peek(1)?.is_ascii_digit() {
+        return None;
+    }
+    let name = look.text(4, series);
+    let series = match name.strip_suffix("00") {
+        Some(_) => spell::integer(&name),
+        None => spell::by_digit(&name),
+    };
+    Reading::say(end, format!("{} {series}", spell::by_digit(&look.text(0, 3))))
+}
+
+/// "H.264": the digits behind a letter with a full stop, which is not spoken.
+pub fn standard(look: &Look, _: &Context) -> Option<Reading> {
+    let letter = look.peek(0)?;
+    if !matches!(letter, 'H' | 'h' | 'x' | 'G' | 'X' | 'V') || look.peek(1)? != '.' {
+        return None;
+    }
+    let digits = look.count(2, 5, |c| c.is_ascii_digit());
+    let end = 2 + digits;
+    let whole = is_end(look.back(0)) && is_end(look.peek(end));
+    let goes_on = look.peek(end) == Some('.') && is_digit(look.peek(end + 1));
+    if !(2..=4).contains(&digits) || !whole || goes_on {
+        return None;
+    }
+    let name = letter.to_ascii_uppercase();
+    Reading::say(end, format!("{name} {}", spell::by_digit(&look.text(2, digits))))
 }

@@ -192,6 +192,9 @@ pub fn month_first(look: &Look, context: &Context) -> Option<Reading> {
         Some((year, end)) => (end, format!("{name} {}", spell::year(year))),
         None => {
             let (end, day) = days(look, n + 1)?;
+            if counts_something(look, end) {
+                return None;
+            }
             match year_after(look, end) {
                 (Some(year), end) => (end, format!("{name} {day}, {}", spell::year(year))),
                 (None, end) => (end, format!("{name} {day}")),
@@ -202,6 +205,21 @@ pub fn month_first(look: &Look, context: &Context) -> Option<Reading> {
         return None;
     }
     Reading::say(spoken.0, spoken.1)
+}
+
+/// Whether the number behind a month, that ends at `n`, counts what follows: "in May 5 people
+/// came".
+fn counts_something(look: &Look, n: usize) -> bool {
+    look.back(0) == Some(' ')
+        && matches!(look.back(1), Some('n' | 't' | 's' | 'y'))
+        && look.peek(n) == Some(' ')
+        && look.peek(n + 1).is_some_and(|c| c.is_ascii_lowercase())
+        && {
+            let (before, _) = word_before(look, 0);
+            let noun = word_at(look, n + 1);
+            let period = ["in", "last", "this", "next", "every"].contains(&before.lower().as_str());
+            period && (noun.as_str() == "people" || noun.as_str().ends_with('s'))
+        }
 }
 
 fn month_and_year(look: &Look, n: usize) -> Option<(u64, usize)> {

@@ -174,10 +174,17 @@ fn is_inch_mark(look: &Look, n: usize) -> bool {
     if mark == Some('″') {
         return true;
     }
-    let word = matches!(look.peek(n + 1), Some(' ' | '-'))
-        && look.peek(n + 2).is_some_and(|c| c.is_ascii_lowercase());
-    let quotes = (0..BEHIND).map_while(|i| look.back(i)).filter(|c| *c == '"').count();
-    mark == Some('"') && word && quotes % 2 == 0
+    if mark != Some('"') {
+        return false;
+    }
+    let word = match look.peek(n + 1) {
+        Some(' ' | '-') => look.peek(n + 2).is_some_and(|c| c.is_ascii_lowercase()),
+        after => matches!(after, None | Some(',' | '.' | ')' | ';' | '\n')),
+    };
+    let quotes = (0..BEHIND)
+        .filter(|i| look.back(*i) == Some('"') && !is_digit(look.back(*i + 1)))
+        .count();
+    word && quotes % 2 == 0
 }
 
 /// "6'2\"", "5' 10\"": feet and inches; "12\" pizza".

@@ -27,6 +27,7 @@ use super::reading::Rule;
 
 /// For places that begin with a digit or a sign.
 pub const RULES: &[Rule] = &[
+    Rule { name: "en money", read: quantity::money_continental },
     Rule { name: "en phone", read: phone::phone },
     Rule { name: "en date", read: date::numeric },
     Rule { name: "en time", read: clock::time },
@@ -51,6 +52,7 @@ pub const RULES: &[Rule] = &[
 pub const WORDS: &[Rule] = &[
     Rule { name: "en date", read: date::month_first },
     Rule { name: "en money", read: quantity::money_code },
+    Rule { name: "en code", read: code::standard },
     Rule { name: "en initials", read: initials::initials },
     Rule { name: "en abbreviation", read: abbreviation::slashed },
     Rule { name: "en abbreviation", read: abbreviation::word },

@@ -1,6 +1,6 @@
 //! Numbers with what they count: "5 km", "5-10%", "$3.50", "30 USD".
 
-use super::around::{is_end, is_letter, is_word_char, space, word_at, word_before};
+use super::around::{is_digit, is_end, is_letter, is_word_char, space, word_at, word_before};
 use super::currencies::{self, Currency};
 use super::numeral::Numeral;
 use super::spell;
@@ -150,6 +150,25 @@ pub fn money_sign(look: &Look, _: &Context) -> Option<Reading> {
     money(look, 1, &currencies::of_sign(sign)?, Some(sign))
 }
 
+/// An amount with a comma before the cents, beside the sign of the euro: "3.000,50 €".
+pub fn money_continental(look: &Look, _: &Context) -> Option<Reading> {
+    let sign = usize::from(look.peek(0)? == '€');
+    if sign == 0 && !look.peek(0)?.is_ascii_digit() || is_digit(look.back(0)) {
+        return None;
+    }
+    let number = Numeral::continental(look, sign)?;
+    let end = sign + number.len;
+    let gap = space(look, end);
+    let euro = currencies::of_sign('€')?;
+    let len = match sign {
+        // "€3.000" could be three euros.
+        1 if number.fraction.len() == 2 => end,
+        0 if look.peek(end + gap) == Some('€') => end + gap + 1,
+        _ => return None,
+    };
+    Reading::say(len, amount(&number, "", &euro, false))
+}
+
 /// Letters of a currency and the amount behind them: "US$5", "USD 30", "Rs. 500".
 pub fn money_code(look: &Look, context: &Context) -> Option<Reading> {
     let first = look.peek(0)?;
@@ -228,7 +247,7 @@ fn money_scale(look: &Look, n: usize) -> (usize, &'static str) {
     let name = match look.peek(n) {
         Some('K') => "thousand",
         Some('m') => "million",
-        Some('b') => "billion",
+        Some('b' | 'B') => "billion",
         Some('T' | 't') => "trillion",
         _ => return (0, ""),
     };

@@ -121,6 +121,22 @@ pub fn named(look: &Look, _: &Context) -> Option<Reading> {
     (name && !other && !counted(end)).then_some(Reading::Say { len: end, spoken })
 }
 
+/// A shop that is named by its hours: 7-11.
+pub fn shop(look: &Look, _: &Context) -> Option<Reading> {
+    if !look.is(0, "7-11") || look.peek(4).is_some_and(|c| c.is_ascii_alphanumeric()) {
+        return None;
+    }
+    let at = skip_space(look, 4);
+    let named = any_at(look, at, &["便利", "商店", "超市", "买", "門市", "门店", "店", "全家"]);
+    let visited = ends_with(look, 0, "在")
+        || ["去", "家", "楼下", "附近的", "进", "逛", "到"].iter().any(|w| ends_with(look, 0, w));
+    let counted = !named
+        && look.peek(at).is_some_and(|c| {
+            "月日号点岁年周天期章页级集课回名个元分时楼层号%％-~～至到".contains(c)
+        });
+    (named || visited && !counted).then(|| Reading::Say { len: 4, spoken: "七幺幺".into() })
+}
+
 /// Three groups of digits or more with hyphens: the parts of an address or a code.
 pub fn hyphened(look: &Look, _: &Context) -> Option<Reading> {
     let mut end = 0;
