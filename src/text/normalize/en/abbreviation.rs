@@ -175,7 +175,9 @@ fn weekday(look: &Look, len: usize, name: &str) -> Option<Reading> {
         let beside =
             ["from", "on", "to", "through", "until", "by", "every", "next", "last", "this"]
                 .contains(&before.lower().as_str());
-        if beside {
+        // "(closed Sun.)".
+        let closes = look.peek(len + 1) == Some(')');
+        if beside || closes {
             return with_dot(look, len, name, false);
         }
     }

@@ -202,6 +202,9 @@ pub fn by(look: &Look, _: &Context) -> Option<Reading> {
     if look.peek(0)? != 'x' || look.back(0) != Some(' ') || look.peek(1)? != ' ' {
         return None;
     }
+    if look.back(1) == Some('"') && is_digit(look.back(2)) && is_digit(look.peek(2)) {
+        return Reading::say(1, "by");
+    }
     let (unit, start) = word_before(look, 0);
     let measured = units::find(unit.as_str()).is_some()
         && (is_digit(look.back(start)) || is_digit(look.back(start + 1)));
@@ -231,7 +234,8 @@ pub fn dimensions(look: &Look, _: &Context) -> Option<Reading> {
         let times = gap == 0
             && sign != 'X'
             && is_end(look.peek(end + 1))
-            && !is_variable(look, end + 1);
+            && !is_variable(look, end + 1)
+            && !(look.peek(end + 1) == Some('-') && is_digit(look.peek(end + 2)));
         let name = if first.is_one() { "time" } else { "times" };
         return times
             .then(|| Reading::Say { len: end + 1, spoken: format!("{} {name}", parts[0]) });
@@ -239,6 +243,9 @@ pub fn dimensions(look: &Look, _: &Context) -> Option<Reading> {
     if gap == 0 && look.peek(end) == Some('s') && is_end(look.peek(end + 1)) {
         // Lumber: "2x4s".
         return Reading::say(end + 1, spell::plural(&parts.join(" by ")));
+    }
+    if super::fraction::is_inch_mark(look, end) {
+        return Reading::say(end + 1, format!("{} inch", parts.join(" by ")));
     }
     let suffix = suffix::read(look, end);
     if let Counted::Unit { many, .. } = &suffix.counted {
@@ -253,7 +260,10 @@ pub fn is_variable(look: &Look, n: usize) -> bool {
     let spaced = space(look, n);
     let sign = look.peek(n + spaced);
     let operand = look.peek(n + spaced + 1 + space(look, n + spaced + 1));
-    matches!(sign, Some('-' | '+' | '−' | '=' | '^' | '²' | '³' | '*' | '÷' | '<' | '>' | '≤' | '≥'))
+    // "3x-4x" is a range.
+    let digits = look.count(n + 1, 6, |c| c.is_ascii_digit() || c == '.');
+    let range = spaced == 0 && digits > 0 && look.peek(n + 1 + digits) == Some('x');
+    !range && matches!(sign, Some('-' | '+' | '−' | '=' | '^' | '²' | '³' | '*' | '÷' | '<' | '>' | '≤' | '≥'))
         && operand.is_some_and(|c| c.is_ascii_digit() || matches!(c, 'x' | 'y' | '(' | '-' | '='))
 }
 

@@ -77,10 +77,11 @@ fn written_in_digits(look: &Look) -> Option<Reading> {
         closes(look, end).then_some(())?;
         return Reading::say(end, format!("{name} {day}, {}", spell::year(year)));
     }
-    let (before, _) = word_before(look, 0);
+    let (before, start) = word_before(look, 0);
     let wants_date = ["on", "by", "until", "since", "before", "after", "due", "dated", "through"]
         .contains(&before.lower().as_str());
-    let wants_date = wants_date || calendar::is_weekday(before.as_str());
+    let week = before.as_str() == "of" && word_before(look, start).0.lower().as_str() == "week";
+    let wants_date = wants_date || week || calendar::is_weekday(before.as_str());
     if wants_date && sign == '/' && closes(look, end) {
         return Reading::say(end, format!("{name} {day}"));
     }

@@ -13,6 +13,9 @@ pub fn fraction(look: &Look, _: &Context) -> Option<Reading> {
     if let Some((top, bottom)) = look.peek(0).and_then(vulgar) {
         return say(look, 1, part(top, bottom)?, true);
     }
+    if let Some(rating) = rating(look) {
+        return Some(rating);
+    }
     let (first, len) = whole(look, 0, 1, 4)?;
     let gap = usize::from(matches!(look.peek(len), Some(' ' | '-')));
     if let Some((top, bottom)) = look.peek(len + gap).and_then(vulgar) {
@@ -46,6 +49,19 @@ pub fn fraction(look: &Look, _: &Context) -> Option<Reading> {
         return say(look, end, part(top, bottom)?, top < bottom);
     }
     Reading::say(end, format!("{top_name} over {bottom_name}"))
+}
+
+/// "4.7/5", "8.5/10": a mark, and the best one.
+fn rating(look: &Look) -> Option<Reading> {
+    let mark = Numeral::read(look, 0).filter(|mark| !mark.fraction.is_empty())?;
+    (look.peek(mark.len)? == '/').then_some(())?;
+    let (best @ (5 | 10 | 100), len) = whole(look, mark.len + 1, 1, 3)? else { return None };
+    let end = mark.len + 1 + len;
+    let goes_on = matches!(look.peek(end), Some('/' | '.')) && is_digit(look.peek(end + 1));
+    (is_end(look.peek(end)) && !goes_on).then(|| Reading::Say {
+        len: end,
+        spoken: format!("{} out of {}", mark.spoken(), spell::cardinal(best)),
+    })
 }
 
 /// Two whole numbers with a slash between, and where they end.
@@ -169,7 +185,7 @@ pub fn ratio(look: &Look, _: &Context) -> Option<Reading> {
 }
 
 /// Whether a quotation mark at `n` stands for inches: none is open, and a word follows.
-fn is_inch_mark(look: &Look, n: usize) -> bool {
+pub fn is_inch_mark(look: &Look, n: usize) -> bool {
     let mark = look.peek(n);
     if mark == Some('″') {
         return true;
@@ -178,7 +194,7 @@ fn is_inch_mark(look: &Look, n: usize) -> bool {
         return false;
     }
     let word = match look.peek(n + 1) {
-        Some(' ' | '-') => look.peek(n + 2).is_some_and(|c| c.is_ascii_lowercase()),
+        Some(' ' | '-') => look.peek(n + 2).is_some_and(|c| c.is_ascii_alphanumeric()),
         after => matches!(after, None | Some(',' | '.' | ')' | ';' | '\n')),
     };
     let quotes = (0..BEHIND)

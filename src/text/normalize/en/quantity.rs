@@ -108,7 +108,12 @@ fn is_attributive(look: &Look, n: usize) -> bool {
     }
     let (before, _) = word_before(look, 0);
     let next = word_at(look, n + 1);
-    let nouns = ["bill", "bills", "note", "notes", "coin", "coins", "question", "mark", "range"];
+    let nouns = [
+        "bill", "bills", "note", "notes", "coin", "coins", "question", "mark", "range", "camera",
+        "battery", "display", "monitor", "screen", "charger", "adapter", "engine", "motor",
+        "radius", "limit", "bag", "bottle", "tank", "lens", "router", "laptop", "flight", "delay",
+        "deposit", "fee", "discount", "budget", "ticket", "tickets",
+    ];
     let goes_on = ["a", "an", "and", "or", "is", "was", "for", "in", "on", "at", "to", "per"];
     nouns.contains(&next.as_str())
         || matches!(before.as_str(), "a" | "A" | "an") && !goes_on.contains(&next.as_str())

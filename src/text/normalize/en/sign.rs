@@ -98,6 +98,7 @@ pub fn named(look: &Look, context: &Context) -> Option<Reading> {
         '$' if letter_before || look.peek(1).is_some_and(is_letter) => say(""),
         '*' if is_digit(before) && is_digit(look.peek(1)) => say("times"),
         '|' | '¦' => bar(look, context),
+        '&' if look.peek(1) == Some('&') => Reading::say(2, "and"),
         '&' => entity(look).or_else(|| say("and")),
         '@' => say("at"),
         '+' => say("plus"),

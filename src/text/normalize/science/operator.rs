@@ -191,7 +191,14 @@ pub fn spaced_minus(look: &Look, context: &Context) -> Option<Reading> {
         return None;
     }
     let value = |operand: Option<Operand>| operand.is_some_and(|operand| operand != Operand::Word);
-    if !value(before(look).0) || !value(after(look, 2).0) || !in_equation(look, 3) {
+    if !value(before(look).0) || !value(after(look, 2).0) {
+        return None;
+    }
+    let number = look.count(3, 12, |c| c.is_ascii_digit() || c == '.');
+    let end = 3 + number + look.count(3 + number, 1, |c| c == ' ');
+    let asked = number > 0
+        && ["等于", "等於", "是多少", "得多少"].iter().any(|words| look.is(end, words));
+    if !asked && !in_equation(look, 3) {
         return None;
     }
     match context.language(look) {

@@ -160,6 +160,23 @@ pub fn hyphened(look: &Look, _: &Context) -> Option<Reading> {
     Reading::say(end, spoken.join("杠"))
 }
 
+/// A number that is a name by what stands around it: 404错误, 《1984》.
+pub fn entitled(look: &Look, _: &Context) -> Option<Reading> {
+    let first = look.peek(0)?;
+    let len = look.count(0, 5, is_digit);
+    let quoted = len == 4
+        && matches!(first, '1' | '2')
+        && matches!(look.back(0), Some('《' | '“' | '「' | '"'));
+    let title = quoted
+        && (look.peek(len).is_some_and(|c| "》”」\"".contains(c))
+            || look.back(0) == Some('《') && !measure::is_quantity_at(look, len));
+    let error = len == 3 && matches!(first, '4' | '5') && {
+        let at = skip_space(look, len);
+        any_at(look, at, &["错误", "報錯", "报错", "状态码", "异常", "页面"])
+    };
+    (title || error).then(|| Reading::Say { len, spoken: digits(&look.text(0, len)) })
+}
+
 /// Digits right behind a letter: A4, G102, CA1234, GPT-4.
 pub fn behind_letter(look: &Look, _: &Context) -> Option<Reading> {
     let hyphen = usize::from(look.back(0) == Some('-'));
@@ -219,11 +236,17 @@ const PROVINCES: &str = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂�
 /// A date that is a name: 9·18.
 pub fn named_day(look: &Look, _: &Context) -> Option<Reading> {
     let month = look.count(0, 3, is_digit);
-    if !(1..=2).contains(&month) || !matches!(look.peek(month)?, '·' | '•' | '・') {
+    let sign = look.peek(month)?;
+    if !(1..=2).contains(&month) || !matches!(sign, '·' | '•' | '・' | '.') {
         return None;
     }
     let day = look.count(month + 1, 3, is_digit);
     (1..=2).contains(&day).then_some(())?;
+    if sign == '.' {
+        let event = any_at(look, month + 1 + day, &["晚会", "打假", "大促", "消费者"]);
+        let all = look.text(0, month) + &look.text(month + 1, day);
+        return event.then(|| Reading::Say { len: month + 1 + day, spoken: code(&all) });
+    }
     let all = look.text(0, month) + &look.text(month + 1, day);
     Reading::say(month + 1 + day, digits(&all))
 }

@@ -46,6 +46,12 @@ const BEHIND: &[&str] = &[
     "横扫",
     "战平",
     "落后",
+    "不敌",
+    "负于",
+    "逼平",
+    "小胜",
+    "憾负",
+    "告捷",
     "的比分",
     "的比例",
     "比例",
@@ -63,7 +69,35 @@ const BEHIND: &[&str] = &[
 pub fn is_meant(look: &Look, end: usize) -> bool {
     // 以3:30为准 is a time.
     let time = any_at(look, end, &["为", "前", "后", "开", "起"]);
-    !time && behind_word(look, BEFORE) || any_at(look, end, BEHIND) || behind_score(look)
+    !time && behind_word(look, BEFORE)
+        || any_at(look, end, BEHIND)
+        || behind_score(look)
+        || is_set(look, end)
+}
+
+/// Whether two numbers with a hyphen are one of several sets: 21-15、18-21、21-19.
+fn is_set(look: &Look, end: usize) -> bool {
+    let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+    let listed = |c: Option<char>| matches!(c, Some('、' | '，' | ','));
+    let after = listed(look.peek(end)) && digit(look.peek(end + 1));
+    let before = listed(look.back(0)) && digit(look.back(1));
+    // One of the neighbours falls, so that they are no ranges.
+    let pair = |a: String, b: String| {
+        matches!((a.parse::<u32>(), b.parse::<u32>()), (Ok(a), Ok(b)) if a > b)
+    };
+    let falls_behind = || {
+        let text: String = (1..8).map_while(|n| look.back(n)).collect::<Vec<_>>().iter().rev().collect();
+        let tail = text.rsplit(['、', '，', ',']).next().unwrap_or_default();
+        tail.split_once('-').is_some_and(|(a, b)| pair(a.into(), b.into()))
+    };
+    let falls_ahead = || {
+        let first = look.count(end + 1, 3, |c| c.is_ascii_digit());
+        let second = look.count(end + 2 + first, 3, |c| c.is_ascii_digit());
+        look.peek(end + 1 + first) == Some('-')
+            && pair(look.text(end + 1, first), look.text(end + 2 + first, second))
+    };
+    look.peek(end - 1).is_some_and(|c| c.is_ascii_digit())
+        && (before && falls_behind() || after && falls_ahead())
 }
 
 /// Whether a score that cannot be a time stands before the place, as in 25:20、23:25.
@@ -100,6 +134,9 @@ pub fn ratio(look: &Look, _: &Context) -> Option<Reading> {
 /// 3/4, and 1 1/2 with a whole number before it.
 pub fn fraction(look: &Look, _: &Context) -> Option<Reading> {
     let first = Number::integer(look, 0)?;
+    if let Some(rating) = rating(look) {
+        return Some(rating);
+    }
     match look.peek(first.len)? {
         '/' => {
             let (len, spoken) = simple(look, 0)?;
@@ -115,6 +152,21 @@ pub fn fraction(look: &Look, _: &Context) -> Option<Reading> {
             Reading::say(first.len + 1, format!("{}又{spoken}", first.spoken()))
         }
     }
+}
+
+/// 4.8/5: a mark, and the best one.
+fn rating(look: &Look) -> Option<Reading> {
+    let mark = Number::read(look, 0)?;
+    if mark.is_integer() || look.peek(mark.len)? != '/' {
+        return None;
+    }
+    let best = Number::integer(look, mark.len + 1)?;
+    matches!(&*best.whole, "5" | "10" | "100").then_some(())?;
+    let end = mark.len + 1 + best.len;
+    let goes_on = look.peek(end).is_some_and(|c| c.is_ascii_alphanumeric() || "./".contains(c));
+    let points = usize::from(look.peek(end) == Some('分'));
+    let spoken = format!("{}分，满分{}分", mark.spoken(), best.spoken());
+    (!goes_on).then(|| Reading::Say { len: end + points, spoken })
 }
 
 /// A fraction at `n`.
