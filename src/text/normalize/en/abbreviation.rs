@@ -70,7 +70,7 @@ pub fn word(look: &Look, context: &Context) -> Option<Reading> {
         }
         Kind::Dotted if dotted => match word.as_str() {
             // A temp, and other short forms that are words at the end of a sentence.
-            "temp" | "Temp" | "temps" | "Temps" | "cont" | "pop"
+            "temp" | "Temp" | "temps" | "Temps" | "cont" | "med"
                 if ends_sentence(look, len + 1, false) =>
             {
                 None
@@ -173,7 +173,7 @@ fn weekday(look: &Look, len: usize, name: &str) -> Option<Reading> {
     if dot == 1 {
         let (before, _) = word_before(look, 0);
         let beside =
-            ["from", "on", "to", "through", "until", "by", "every", "next", "last", "this"]
+            ["from", "on", "to", "through", "until", "by", "every", "next", "last", "this", "other"]
                 .contains(&before.lower().as_str());
         // "(closed Sun.)".
         let closes = look.peek(len + 1) == Some(')');
@@ -194,7 +194,7 @@ fn weekday(look: &Look, len: usize, name: &str) -> Option<Reading> {
 /// "w/", "w/o", "b/c", "c/o", "n/a".
 pub fn slashed(look: &Look, _: &Context) -> Option<Reading> {
     let first = look.peek(0)?;
-    if !matches!(first, 'w' | 'b' | 'c' | 'n') || look.peek(1)? != '/' || !begins_word(look) {
+    if !matches!(first, 'w' | 'b' | 'c' | 'n' | 'y' | 'q') || look.peek(1)? != '/' || !begins_word(look) {
         return None;
     }
     let (len, spoken) = match (first, look.peek(2)) {
@@ -203,6 +203,8 @@ pub fn slashed(look: &Look, _: &Context) -> Option<Reading> {
         ('w', Some(' ' | 'a'..='z' | 'A'..='Z' | '0'..='9')) => (2, "with"),
         ('b', Some('c')) if is_end(look.peek(3)) => (3, "because"),
         ('c', Some('o')) if is_end(look.peek(3)) => (3, "care of"),
+        ('y', Some('y')) if is_end(look.peek(3)) => (3, "year over year"),
+        ('q', Some('q')) if is_end(look.peek(3)) => (3, "quarter over quarter"),
         ('n', Some('a')) if is_end(look.peek(3)) => (3, "not applicable"),
         _ => return None,
     };

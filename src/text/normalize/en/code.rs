@@ -70,6 +70,12 @@ fn attached(look: &Look, digits: usize) -> Option<Reading> {
     if digits == 4
         && let Ok(value @ 1950..2050) = look.text(0, 4).parse::<u64>()
     {
+        // "CVE-2024-3094".
+        let more = look.count(5, 8, |c| c.is_ascii_digit());
+        if look.back(0) == Some('-') && look.peek(4) == Some('-') && (4..8).contains(&more) {
+            let number = spell::by_digit(&look.text(5, more));
+            return Reading::say(5 + more, format!("{}, {number}", spell::year(value)));
+        }
         return Reading::say(4, spell::year(value));
     }
     if digits == 3 && look.is(1, "00") && look.peek(0) != Some('0') {
@@ -172,6 +178,11 @@ fn hyphens(look: &Look) -> Option<Reading> {
     let (groups, end) = groups(look, |c| c == '-');
     if groups.len() < 3 || !is_end(look.peek(end)) {
         return None;
+    }
+    // A formation or a record: "4-4-2".
+    if groups.iter().all(|group| group.len() < 3 && (group.len() == 1 || !group.starts_with('0'))) {
+        let spoken: Vec<String> = groups.iter().map(|group| spell::integer(group)).collect();
+        return Reading::say(end, spoken.join(" "));
     }
     let spoken: Vec<String> = groups.iter().map(|group| spell::by_digit(group)).collect();
     Reading::say(end, spoken.join(", "))

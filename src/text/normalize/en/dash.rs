@@ -49,7 +49,7 @@ fn before_number(look: &Look, before: Option<char>) -> Option<Reading> {
         Some(c) if is_letter(c) => {
             let (word, start) = word_before(look, 0);
             match word.as_str() {
-                "st" | "nd" | "rd" | "th" if is_digit(look.back(start)) => Reading::say(1, "to"),
+                "s" | "st" | "nd" | "rd" | "th" if is_digit(look.back(start)) => Reading::say(1, "to"),
                 "UTC" | "GMT" => Reading::say(1, "minus"),
                 "am" | "pm" | "AM" | "PM" | "m"
                     if is_digit(look.back(start)) || is_digit(look.back(start + 1)) =>

@@ -55,13 +55,14 @@ pub fn fraction(look: &Look, _: &Context) -> Option<Reading> {
 fn rating(look: &Look) -> Option<Reading> {
     let mark = Numeral::read(look, 0).filter(|mark| !mark.fraction.is_empty())?;
     (look.peek(mark.len)? == '/').then_some(())?;
-    let (best @ (5 | 10 | 100), len) = whole(look, mark.len + 1, 1, 3)? else { return None };
+    let (best, len) = whole(look, mark.len + 1, 1, 4)?;
     let end = mark.len + 1 + len;
     let goes_on = matches!(look.peek(end), Some('/' | '.')) && is_digit(look.peek(end + 1));
-    (is_end(look.peek(end)) && !goes_on).then(|| Reading::Say {
-        len: end,
-        spoken: format!("{} out of {}", mark.spoken(), spell::cardinal(best)),
-    })
+    let below = mark.digits.parse::<u64>().is_ok_and(|whole| whole < best);
+    if !below || goes_on {
+        return None;
+    }
+    say(look, end, format!("{} out of {}", mark.spoken(), spell::cardinal(best)), false)
 }
 
 /// Two whole numbers with a slash between, and where they end.

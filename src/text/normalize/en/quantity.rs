@@ -110,7 +110,7 @@ fn is_attributive(look: &Look, n: usize) -> bool {
     let next = word_at(look, n + 1);
     let nouns = [
         "bill", "bills", "note", "notes", "coin", "coins", "question", "mark", "range", "camera",
-        "battery", "display", "monitor", "screen", "charger", "adapter", "engine", "motor",
+        "battery", "display", "monitor", "screen", "charger", "charging", "adapter", "engine", "motor",
         "radius", "limit", "bag", "bottle", "tank", "lens", "router", "laptop", "flight", "delay",
         "deposit", "fee", "discount", "budget", "ticket", "tickets",
     ];

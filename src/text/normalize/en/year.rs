@@ -60,7 +60,11 @@ pub fn short_year(look: &Look, _: &Context) -> Option<Reading> {
 
 /// Whether the word before goes with decades, so that "30s" are no seconds.
 fn names_decades(look: &Look) -> bool {
-    let back = usize::from(look.back(0) == Some('-'));
+    let back = usize::from(matches!(look.back(0), Some('-' | '–')));
+    // "the 1920s-30s".
+    if back == 1 && look.back(1) == Some('s') && is_digit(look.back(2)) {
+        return true;
+    }
     let (before, _) = word_before(look, back);
     ["the", "early", "late", "mid", "his", "her", "their", "my", "your", "our", "in", "and", "or"]
         .contains(&before.lower().as_str())

@@ -23,7 +23,8 @@ pub fn name(look: &Look, context: &Context, len: usize, names: (&str, &str)) -> 
         ""
     };
     let right = match look.peek(len) {
-        Some('(' | '-' | '−' | '√' | '\\' | '.' | '$' | '€' | '£') => " ",
+        Some('.') if look.peek(len + 1).is_some_and(|c| c.is_ascii_digit()) => " ",
+        Some('(' | '-' | '−' | '√' | '\\' | '$' | '€' | '£') => " ",
         _ => "",
     };
     Reading::say(len, format!("{left}{name}{right}"))
@@ -45,9 +46,17 @@ pub fn operator(look: &Look, context: &Context) -> Option<Reading> {
 }
 
 fn arithmetic(look: &Look, context: &Context, c: char) -> Option<Reading> {
-    use Operand::{Number, Variable, Word};
+    use Operand::{Bracket, Number, Variable, Word};
     if c == '-' && (look.is(0, "->") || look.is(0, "-->")) {
         return arrow(look, context, if look.peek(1) == Some('>') { 2 } else { 3 });
+    }
+    if matches!(c, '-' | '*' | '/') && look.peek(1) == Some('=') && look.peek(2) == Some(' ') {
+        let names = match c {
+            '-' => ("minus equals", "减等于"),
+            '*' => ("times equals", "乘等于"),
+            _ => ("divided by equals", "除以等于"),
+        };
+        return name(look, context, 2, names);
     }
     let (left, left_spaces) = before(look);
     let left = match left {
@@ -94,7 +103,7 @@ fn arithmetic(look: &Look, context: &Context, c: char) -> Option<Reading> {
             if sure && in_formula(look) { name(look, context, 1, ("minus", "减")) } else { None }
         }
         '/' if even
-            && (left == Variable || right == Some(Variable))
+            && (left == Variable || right == Some(Variable) || left == Bracket)
             && left != Word
             && right.is_some_and(|right| right != Word) =>
         {
