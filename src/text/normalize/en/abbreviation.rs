@@ -54,6 +54,9 @@ pub fn word(look: &Look, context: &Context) -> Option<Reading> {
         }
         Kind::Numbered => {
             let start = len + usize::from(dotted);
+            if dotted && word.as_str() == "No" && look.is(start, " of ") {
+                return Reading::say(start, "Number");
+            }
             let digit = dotted && is_digit(look.peek(start + space(look, start)));
             // "The vol. was high": surely no end of a sentence.
             let volume = matches!(word.as_str(), "vol" | "Vol");
@@ -172,9 +175,10 @@ fn weekday(look: &Look, len: usize, name: &str) -> Option<Reading> {
     }
     if dot == 1 {
         let (before, _) = word_before(look, 0);
-        let beside =
-            ["from", "on", "to", "through", "until", "by", "every", "next", "last", "this", "other"]
-                .contains(&before.lower().as_str());
+        let beside = [
+            "from", "on", "to", "through", "until", "by", "every", "next", "last", "this", "other",
+        ]
+        .contains(&before.lower().as_str());
         // "(closed Sun.)".
         let closes = look.peek(len + 1) == Some(')');
         if beside || closes {
@@ -194,7 +198,10 @@ fn weekday(look: &Look, len: usize, name: &str) -> Option<Reading> {
 /// "w/", "w/o", "b/c", "c/o", "n/a".
 pub fn slashed(look: &Look, _: &Context) -> Option<Reading> {
     let first = look.peek(0)?;
-    if !matches!(first, 'w' | 'b' | 'c' | 'n' | 'y' | 'q') || look.peek(1)? != '/' || !begins_word(look) {
+    if !matches!(first, 'w' | 'b' | 'c' | 'n' | 'y' | 'q')
+        || look.peek(1)? != '/'
+        || !begins_word(look)
+    {
         return None;
     }
     let (len, spoken) = match (first, look.peek(2)) {

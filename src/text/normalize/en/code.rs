@@ -45,6 +45,18 @@ pub fn code(look: &Look, _: &Context) -> Option<Reading> {
     if let Some(lines) = lines_of_screen(look, digits) {
         return Some(lines);
     }
+    if digits < 4 && look.peek(digits) == Some(')') && look.peek(digits + 1) == Some(' ') {
+        // "2) Mix" at the beginning of a line.
+        let begins = (0..8).map(|n| look.back(n)).find(|c| *c != Some(' ')).flatten();
+        if begins.is_none_or(|c| c == '\n') {
+            return Reading::say(digits + 1, format!("{}.", spell::integer(&look.text(0, digits))));
+        }
+    }
+    if digits == 2 && look.is(2, "ers") && is_end(look.peek(5)) {
+        // "49ers".
+        let number = spell::integer(&look.text(0, 2));
+        return Reading::say(5, format!("{}ers", number.strip_suffix('e').unwrap_or(&number)));
+    }
     if let Some(aircraft) = aircraft(look) {
         return Some(aircraft);
     }
@@ -274,7 +286,11 @@ pub fn is_variable(look: &Look, n: usize) -> bool {
     // "3x-4x" is a range.
     let digits = look.count(n + 1, 6, |c| c.is_ascii_digit() || c == '.');
     let range = spaced == 0 && digits > 0 && look.peek(n + 1 + digits) == Some('x');
-    !range && matches!(sign, Some('-' | '+' | '−' | '=' | '^' | '²' | '³' | '*' | '÷' | '<' | '>' | '≤' | '≥'))
+    !range
+        && matches!(
+            sign,
+            Some('-' | '+' | '−' | '=' | '^' | '²' | '³' | '*' | '÷' | '<' | '>' | '≤' | '≥')
+        )
         && operand.is_some_and(|c| c.is_ascii_digit() || matches!(c, 'x' | 'y' | '(' | '-' | '='))
 }
 

@@ -80,9 +80,11 @@ fn written_in_digits(look: &Look) -> Option<Reading> {
     // "Wed. 5/15".
     let dot = look.back(0) == Some(' ') && look.back(1) == Some('.');
     let (before, start) = word_before(look, if dot { 2 } else { 0 });
-    let wants_date = ["on", "by", "until", "since", "before", "after", "due", "dated", "through", "depart",
-        "departs", "return", "returns", "arrive", "arrives", "leave", "leaves", "starting"]
-        .contains(&before.lower().as_str());
+    let wants_date = [
+        "on", "by", "until", "since", "before", "after", "due", "dated", "through", "depart",
+        "departs", "return", "returns", "arrive", "arrives", "leave", "leaves", "starting",
+    ]
+    .contains(&before.lower().as_str());
     let week = before.as_str() == "of" && word_before(look, start).0.lower().as_str() == "week";
     let wants_date = wants_date || week || calendar::is_weekday(before.as_str());
     if wants_date && sign == '/' && closes(look, end) {

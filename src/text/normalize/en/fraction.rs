@@ -198,9 +198,8 @@ pub fn is_inch_mark(look: &Look, n: usize) -> bool {
         Some(' ' | '-') => look.peek(n + 2).is_some_and(|c| c.is_ascii_alphanumeric()),
         after => matches!(after, None | Some(',' | '.' | ')' | ';' | '\n')),
     };
-    let quotes = (0..BEHIND)
-        .filter(|i| look.back(*i) == Some('"') && !is_digit(look.back(*i + 1)))
-        .count();
+    let quotes =
+        (0..BEHIND).filter(|i| look.back(*i) == Some('"') && !is_digit(look.back(*i + 1))).count();
     word && quotes % 2 == 0
 }
 

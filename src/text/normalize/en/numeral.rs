@@ -82,8 +82,12 @@ impl Numeral {
         let goes_on =
             matches!(look.peek(n + len), Some('.' | ',')) && is_digit(look.peek(n + len + 1));
         let written_so = grouped || !fraction.is_empty();
-        (written_so && !goes_on && !is_digit(look.peek(n + len)))
-            .then_some(Self { len, digits, fraction, grouped })
+        (written_so && !goes_on && !is_digit(look.peek(n + len))).then_some(Self {
+            len,
+            digits,
+            fraction,
+            grouped,
+        })
     }
 
     /// Whether digits alone make it up.

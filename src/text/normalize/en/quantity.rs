@@ -110,9 +110,9 @@ fn is_attributive(look: &Look, n: usize) -> bool {
     let next = word_at(look, n + 1);
     let nouns = [
         "bill", "bills", "note", "notes", "coin", "coins", "question", "mark", "range", "camera",
-        "battery", "display", "monitor", "screen", "charger", "charging", "adapter", "engine", "motor",
-        "radius", "limit", "bag", "bottle", "tank", "lens", "router", "laptop", "flight", "delay",
-        "deposit", "fee", "discount", "budget", "ticket", "tickets",
+        "battery", "display", "monitor", "screen", "charger", "charging", "adapter", "engine",
+        "motor", "radius", "limit", "bag", "bottle", "tank", "lens", "router", "laptop", "jack",
+        "flight", "delay", "deposit", "fee", "discount", "budget", "ticket", "tickets",
     ];
     let goes_on = ["a", "an", "and", "or", "is", "was", "for", "in", "on", "at", "to", "per"];
     nouns.contains(&next.as_str())
@@ -124,6 +124,14 @@ fn is_difference(look: &Look, first: &Numeral, second: &Numeral) -> bool {
     let falls = matches!((first.value(), second.value()), (Some(a), Some(b)) if a > b);
     if !falls {
         return false;
+    }
+    // "What's 7-4?"
+    let asked = ["What's ", "what's ", "What is ", "what is ", "Calculate ", "Compute "];
+    if asked
+        .iter()
+        .any(|words| words.chars().rev().enumerate().all(|(i, c)| look.back(i) == Some(c)))
+    {
+        return true;
     }
     let spaced = look.peek(first.len) == Some(' ');
     let end = first.len + 1 + 2 * usize::from(spaced) + second.len;

@@ -1,6 +1,8 @@
 //! Signs.
 
-use super::around::{ends_sentence, begins_sentences, is_digit, is_letter, is_word_char, word_at, word_before};
+use super::around::{
+    begins_sentences, ends_sentence, is_digit, is_letter, is_word_char, word_at, word_before,
+};
 use super::currencies;
 use super::dash::pause;
 use super::fraction;

@@ -86,12 +86,31 @@ fn counts_many(look: &Look, n: usize, thousands: bool) -> bool {
     }
     let noun = word_at(look, n + 1);
     let things = [
-        "runs", "races", "runners", "monitors", "displays", "screens", "videos", "movies", "films",
-        "cameras", "textures", "streams", "games", "models", "variants", "versions", "is", "was",
-        "has", "as", "resistors",
+        "runs",
+        "races",
+        "runners",
+        "monitors",
+        "displays",
+        "screens",
+        "videos",
+        "movies",
+        "films",
+        "cameras",
+        "textures",
+        "streams",
+        "games",
+        "models",
+        "variants",
+        "versions",
+        "is",
+        "was",
+        "has",
+        "as",
+        "resistors",
     ];
     noun.as_str() == "people"
-        || noun.as_str().ends_with('s') && !things.contains(&noun.as_str())
+        || noun.as_str().ends_with('s')
+            && !things.contains(&noun.as_str())
             && (thousands || !noun.as_str().ends_with("ss"))
 }
 
@@ -215,7 +234,8 @@ fn simple(
         // "5K" is a count, "300 K" a temperature.
         "K" | "N" | "J" | "t" => written_apart,
         "x" => !joined && !written_apart && !super::code::is_variable(look, n + 1),
-        "us" | "pt" | "bn" | "mos" => !joined && !written_apart,
+        "mos" => !joined && (!written_apart || look.peek(n + 3) == Some('.')),
+        "us" | "pt" | "bn" => !joined && !written_apart,
         _ => true,
     };
     let unit = if fits { units::find(&symbol)? } else { return None };

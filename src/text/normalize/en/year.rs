@@ -228,8 +228,7 @@ fn counts(look: &Look, n: usize) -> bool {
         "our" | "my" | "your" | "his" | "her" | "its" | "their" => !look.is(2, "00"),
         _ => false,
     };
-    plural && !of_year
-        || matches!(word, "people" | "men" | "women" | "children" | "of")
+    plural && !of_year || matches!(word, "people" | "men" | "women" | "children" | "of")
 }
 
 fn counts_unit(look: &Look, n: usize) -> bool {

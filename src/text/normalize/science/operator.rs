@@ -205,8 +205,8 @@ pub fn spaced_minus(look: &Look, context: &Context) -> Option<Reading> {
     }
     let number = look.count(3, 12, |c| c.is_ascii_digit() || c == '.');
     let end = 3 + number + look.count(3 + number, 1, |c| c == ' ');
-    let asked = number > 0
-        && ["等于", "等於", "是多少", "得多少"].iter().any(|words| look.is(end, words));
+    let asked =
+        number > 0 && ["等于", "等於", "是多少", "得多少"].iter().any(|words| look.is(end, words));
     if !asked && !in_equation(look, 3) {
         return None;
     }

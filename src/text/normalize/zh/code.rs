@@ -32,6 +32,7 @@ const WORDS: &[&str] = &[
     "学号",
     "工号",
     "房间",
+    "单元",
     "房间号",
     "门牌",
     "房号",
@@ -245,6 +246,12 @@ pub fn named_day(look: &Look, _: &Context) -> Option<Reading> {
     if sign == '.' {
         let event = any_at(look, month + 1 + day, &["晚会", "打假", "大促", "消费者"]);
         let all = look.text(0, month) + &look.text(month + 1, day);
+        let feast = month == 1
+            && day == 1
+            && any_at(look, 3, &["儿童节", "劳动节", "建军节", "青年节", "建党", "假期", "长假"]);
+        if feast {
+            return Reading::say(3, digits(&all));
+        }
         return event.then(|| Reading::Say { len: month + 1 + day, spoken: code(&all) });
     }
     let all = look.text(0, month) + &look.text(month + 1, day);

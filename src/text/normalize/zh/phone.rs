@@ -116,7 +116,12 @@ pub fn phone(look: &Look, _: &Context) -> Option<Reading> {
         let extension = matches!(first, 3..=6)
             && behind_word(look, &["请转", "请转接", "请拨", "转接", "转分机", "分机号"])
             || first == 4 && is_transfer(look);
-        if short || verb || extension || SERVICES.contains(&&*digits) || behind_word(look, WORDS) && first >= 3 {
+        if short
+            || verb
+            || extension
+            || SERVICES.contains(&&*digits)
+            || behind_word(look, WORDS) && first >= 3
+        {
             let unit = look.peek(skip_space(look, first));
             let plain = unit.is_none_or(|c| !c.is_ascii_alphanumeric() && !"%:：/℃°".contains(c));
             return plain.then(|| Reading::Say { len: first, spoken: code(&digits) });

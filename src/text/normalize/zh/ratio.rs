@@ -82,11 +82,10 @@ fn is_set(look: &Look, end: usize) -> bool {
     let after = listed(look.peek(end)) && digit(look.peek(end + 1));
     let before = listed(look.back(0)) && digit(look.back(1));
     // One of the neighbours falls, so that they are no ranges.
-    let pair = |a: String, b: String| {
-        matches!((a.parse::<u32>(), b.parse::<u32>()), (Ok(a), Ok(b)) if a > b)
-    };
+    let pair = |a: String, b: String| matches!((a.parse::<u32>(), b.parse::<u32>()), (Ok(a), Ok(b)) if a > b);
     let falls_behind = || {
-        let text: String = (1..8).map_while(|n| look.back(n)).collect::<Vec<_>>().iter().rev().collect();
+        let text: String =
+            (1..8).map_while(|n| look.back(n)).collect::<Vec<_>>().iter().rev().collect();
         let tail = text.rsplit(['、', '，', ',']).next().unwrap_or_default();
         tail.split_once('-').is_some_and(|(a, b)| pair(a.into(), b.into()))
     };
@@ -134,8 +133,8 @@ pub fn ratio(look: &Look, _: &Context) -> Option<Reading> {
 /// 3/4, and 1 1/2 with a whole number before it.
 pub fn fraction(look: &Look, _: &Context) -> Option<Reading> {
     let first = Number::integer(look, 0)?;
-    if let Some(rating) = rating(look) {
-        return Some(rating);
+    if let Some(found) = rating(look).or_else(|| date_beside_weekday(look)) {
+        return Some(found);
     }
     match look.peek(first.len)? {
         '/' => {
@@ -167,6 +166,27 @@ fn rating(look: &Look) -> Option<Reading> {
     let points = usize::from(look.peek(end) == Some('分'));
     let spoken = format!("{}分，满分{}分", mark.spoken(), best.spoken());
     (!goes_on).then(|| Reading::Say { len: end + points, spoken })
+}
+
+/// 周三（3/20） and 3/20（周三）: a month and a day.
+fn date_beside_weekday(look: &Look) -> Option<Reading> {
+    let month = Number::integer(look, 0)?;
+    if month.len > 2 || look.peek(month.len)? != '/' {
+        return None;
+    }
+    let day = Number::integer(look, month.len + 1)?;
+    let end = month.len + 1 + day.len;
+    let fits = matches!(month.value(), Some(1..=12)) && matches!(day.value(), Some(1..=31));
+    let open = |c: Option<char>| matches!(c, Some('(' | '（'));
+    let before = open(look.back(0))
+        && look.back(1).is_some_and(|c| "一二三四五六日天".contains(c))
+        && look.back(2).is_some_and(|c| "周期".contains(c));
+    let after = open(look.peek(end)) && any_at(look, end + 1, &["周", "星期"]);
+    let ends = !look.peek(end).is_some_and(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '.'));
+    (fits && ends && (before || after)).then(|| Reading::Say {
+        len: end,
+        spoken: format!("{}月{}日", month.without_leading_zeros(), day.without_leading_zeros()),
+    })
 }
 
 /// A fraction at `n`.

@@ -37,6 +37,15 @@ pub fn dash(look: &Look, context: &Context) -> Option<Reading> {
     }
     let money = look.peek(1).is_some_and(|c| "$¥￥€£".contains(c));
     let minus = look.peek(1) == Some('-') && digit_at(look, 2) && tilde;
+    // Qwen2-72B is a name.
+    let name = first == '-' && digit && {
+        let digits = (0..4).take_while(|n| look.back(*n).is_some_and(|c| c.is_ascii_digit()));
+        let n = digits.count();
+        n > 0 && (n..n + 2).all(|n| look.back(n).is_some_and(|c| c.is_ascii_alphabetic()))
+    };
+    if name {
+        return Reading::say(1, "");
+    }
     if amount && (digit || money || minus) {
         // 零下5-3 and the like are ranges too; a minus has a space before it.
         return Reading::say(1, "到");
