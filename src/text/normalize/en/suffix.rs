@@ -233,7 +233,7 @@ fn simple(
         "in" => false,
         // "5K" is a count, "300 K" a temperature.
         "K" | "N" | "J" | "t" => written_apart,
-        "x" => !joined && !written_apart && !super::code::is_variable(look, n + 1),
+        "x" => !joined && !written_apart && !super::dimensions::is_variable(look, n + 1),
         "mos" => !joined && (!written_apart || look.peek(n + 3) == Some('.')),
         "us" | "pt" | "bn" => !joined && !written_apart,
         _ => true,
