@@ -58,7 +58,7 @@ impl Numeral {
     /// comma before the fraction, or both: "3.000,50". None where it is written otherwise.
     pub fn continental(look: &Look, n: usize) -> Option<Self> {
         let first = look.count(n, 4, |c| c.is_ascii_digit());
-        if !(1..=3).contains(&first) && !(first == 4 && look.peek(n + 4) == Some(',')) {
+        if !((1..=3).contains(&first) || first == 4 && look.peek(n + 4) == Some(',')) {
             return None;
         }
         let mut digits = look.text(n, first);

@@ -1,6 +1,6 @@
 //! Numbers with what they count: "5 km", "5-10%", "30 USD".
 
-use super::around::{is_digit, is_end, is_letter, is_word_char, space, word_at, word_before};
+use super::around::{is_letter, is_word_char, space, word_at, word_before};
 use super::money::amount;
 use super::numeral::Numeral;
 use super::suffix::{self, Counted, Suffix};
