@@ -40,6 +40,8 @@ pub struct Context {
     /// English words since the last Chinese letter or sentence end.
     english_words: usize,
     in_word: bool,
+    /// Whether that word has one letter so far, which is not counted.
+    single: bool,
     /// The last character that was spoken.
     pub spoken: Option<char>,
     /// Whether emoji are spoken by their names.
@@ -101,6 +103,11 @@ impl Context {
         self.fixed.map_or(self.chinese_sentence, |fixed| fixed == Language::Chinese)
     }
 
+    /// Whether the text has Chinese before the place.
+    pub fn is_chinese_text(&self) -> bool {
+        self.fixed.map_or(self.chinese_text, |fixed| fixed == Language::Chinese)
+    }
+
     fn next_letter(&self, look: &Look) -> Option<Language> {
         // Whether the character before is a digit, or a letter that belongs to one.
         let mut number = true;
@@ -149,8 +156,14 @@ impl Context {
             self.in_word = false;
         } else if c.is_alphabetic() {
             self.letter = Some(Language::English);
-            self.english_words = self.english_words.saturating_add(usize::from(!self.in_word));
+            // A single letter is a name in Chinese too, as in f(x).
+            let word = self.in_word && self.single || !self.in_word && matches!(c, 'I' | 'A');
+            self.english_words = self.english_words.saturating_add(usize::from(word));
+            self.single = !self.in_word && !word;
             self.in_word = true;
+        } else if matches!(c, '、' | '，') {
+            self.english_words = 0;
+            self.in_word = false;
         } else {
             self.in_word = self.in_word && matches!(c, '\'' | '’' | '-' | '0'..='9');
         }

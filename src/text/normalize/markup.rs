@@ -193,6 +193,7 @@ fn emphasis(look: &Look, _: &Context) -> Option<Reading> {
         '`' => true,
         // A power, an index, a product.
         '*' if same == 2 && digit(before) && digit(after) => false,
+        '*' if same == 2 && letter(before) && !letter(look.back(1)) && digit(after) => false,
         '_' if same == 1 && after == Some('{') => false,
         '*' if same == 1 && before == Some(')') && after == Some('(') => false,
         '*' | '~' if same >= 2 => word(before) || word(after),

@@ -11,6 +11,7 @@ mod context;
 mod emoji;
 mod en;
 mod lexicon;
+mod line;
 mod look;
 mod markdown;
 mod markup;

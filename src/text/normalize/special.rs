@@ -47,10 +47,11 @@ pub const SIGNS: &[Rule] = &[
 
 /// For places that begin with white space.
 pub const SPACES: &[Rule] = &[
+    Rule { name: "line", read: super::line::end },
     Rule { name: "emoji", read: emoji::behind_space },
     Rule { name: "emoticon", read: emoji::face::behind_space },
     Rule { name: "sign", read: science::operator::spaced_minus },
 ];
 
 /// For signs that no rule of a language reads.
-pub const LEFT: &[Rule] = &[Rule { name: "sign", read: science::operator::left }];
+pub const LEFT: &[Rule] = &[Rule { name: "sign", read: science::left::left }];

@@ -270,7 +270,7 @@ mod tests {
         };
         assert_eq!(spoken(TEXTS[0]), "Hello <strong>there</strong>, see the page now.");
         assert_eq!(spoken("a < b and <b>c</b>"), "a is less than b and c");
-        assert_eq!(spoken("## Title\n- one\n- **two**"), "Title\none\ntwo");
+        assert_eq!(spoken("## Title\n- one\n- **two**"), "Title.\none.\ntwo");
         assert_eq!(spoken("Ｈｉ"), "Hi");
     }
 }

@@ -54,7 +54,15 @@ pub fn word(look: &Look, context: &Context) -> Option<Reading> {
         }
         Kind::Numbered => {
             let start = len + usize::from(dotted);
+            if dotted && word.as_str() == "No" && look.is(start, " of ") {
+                return Reading::say(start, "Number");
+            }
             let digit = dotted && is_digit(look.peek(start + space(look, start)));
+            // "The vol. was high": surely no end of a sentence.
+            let volume = matches!(word.as_str(), "vol" | "Vol");
+            if volume && dotted && !digit && !ends_sentence(look, len + 1, false) {
+                return Reading::say(len + 1, spoken);
+            }
             if !digit || context.language(look) == Language::Chinese {
                 return None;
             }
@@ -64,6 +72,12 @@ pub fn word(look: &Look, context: &Context) -> Option<Reading> {
             Reading::say(len + 1, spoken)
         }
         Kind::Dotted if dotted => match word.as_str() {
+            // A temp, and other short forms that are words at the end of a sentence.
+            "temp" | "Temp" | "temps" | "Temps" | "cont" | "med"
+                if ends_sentence(look, len + 1, false) =>
+            {
+                None
+            }
             "al" if word_before(look, 0).0.as_str() != "et" => None,
             // "Min." of nothing, or a name: "Max. He".
             "Max" | "Min" | "Co" | "Sq" | "Ln" if ends_sentence(look, len + 1, false) => {
@@ -161,10 +175,13 @@ fn weekday(look: &Look, len: usize, name: &str) -> Option<Reading> {
     }
     if dot == 1 {
         let (before, _) = word_before(look, 0);
-        let beside =
-            ["from", "on", "to", "through", "until", "by", "every", "next", "last", "this"]
-                .contains(&before.lower().as_str());
-        if beside {
+        let beside = [
+            "from", "on", "to", "through", "until", "by", "every", "next", "last", "this", "other",
+        ]
+        .contains(&before.lower().as_str());
+        // "(closed Sun.)".
+        let closes = look.peek(len + 1) == Some(')');
+        if beside || closes {
             return with_dot(look, len, name, false);
         }
     }
@@ -181,7 +198,10 @@ fn weekday(look: &Look, len: usize, name: &str) -> Option<Reading> {
 /// "w/", "w/o", "b/c", "c/o", "n/a".
 pub fn slashed(look: &Look, _: &Context) -> Option<Reading> {
     let first = look.peek(0)?;
-    if !matches!(first, 'w' | 'b' | 'c' | 'n') || look.peek(1)? != '/' || !begins_word(look) {
+    if !matches!(first, 'w' | 'b' | 'c' | 'n' | 'y' | 'q')
+        || look.peek(1)? != '/'
+        || !begins_word(look)
+    {
         return None;
     }
     let (len, spoken) = match (first, look.peek(2)) {
@@ -190,6 +210,8 @@ pub fn slashed(look: &Look, _: &Context) -> Option<Reading> {
         ('w', Some(' ' | 'a'..='z' | 'A'..='Z' | '0'..='9')) => (2, "with"),
         ('b', Some('c')) if is_end(look.peek(3)) => (3, "because"),
         ('c', Some('o')) if is_end(look.peek(3)) => (3, "care of"),
+        ('y', Some('y')) if is_end(look.peek(3)) => (3, "year over year"),
+        ('q', Some('q')) if is_end(look.peek(3)) => (3, "quarter over quarter"),
         ('n', Some('a')) if is_end(look.peek(3)) => (3, "not applicable"),
         _ => return None,
     };

@@ -72,6 +72,7 @@ pub fn mixed(word: &str) -> Option<&'static str> {
         "ChatGPT" | "CHATGPT" => "Chat G P T",
         "IoT" => "I O T",
         "OAuth" => "O Auth",
+        "HbA" => "H B A",
         "mRNA" => "M R N A",
         "GraphQL" => "Graph Q L",
         "DevOps" => "Dev Ops",

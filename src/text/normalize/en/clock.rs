@@ -1,6 +1,6 @@
 //! Times of day and durations.
 
-use super::around::{ends_hour, is_digit, is_end, space, word_before};
+use super::around::{ends_hour, is_digit, is_end, space, word_at, word_before};
 use super::numeral::whole;
 use super::spell;
 use crate::text::normalize::context::Context;
@@ -10,8 +10,17 @@ use crate::text::normalize::reading::Reading;
 /// "10:30", "3:30 p.m.", "9-5pm", "10:30:05".
 pub fn time(look: &Look, _: &Context) -> Option<Reading> {
     let (hour, len) = whole(look, 0, 1, 2)?;
-    if look.peek(len) == Some(':') && !is_ratio(look) {
+    if look.peek(len) == Some(':') && !is_ratio(look) && !is_shape(look, len + 3) {
         return with_minutes(look, hour, len);
+    }
+    // "19h30".
+    if hour < 25
+        && look.peek(len) == Some('h')
+        && is_digit(look.peek(len + 1))
+        && let Some((minute @ 0..60, 2)) = whole(look, len + 1, 2, 2)
+        && is_end(look.peek(len + 3))
+    {
+        return Reading::say(len + 3, of_day(hour, minute, false));
     }
     if !(1..=12).contains(&hour) {
         return None;
@@ -39,6 +48,16 @@ fn is_ratio(look: &Look) -> bool {
     };
     ["ratio", "ratios", "odds", "scale", "proportion", "won", "beat", "lost"]
         .contains(&word.as_str())
+}
+
+/// Whether what follows a ratio that ends at `n` is of its shape: "a 16:10 screen".
+fn is_shape(look: &Look, n: usize) -> bool {
+    look.peek(n) == Some(' ')
+        && matches!(look.peek(n + 1), Some('r' | 'a' | 's' | 'd' | 'm'))
+        && matches!(
+            word_at(look, n + 1).as_str(),
+            "ratio" | "aspect" | "screen" | "display" | "monitor"
+        )
 }
 
 fn with_minutes(look: &Look, hour: u64, len: usize) -> Option<Reading> {

@@ -1,10 +1,9 @@
-//! Numbers that name things: codes, models, rooms, dimensions.
+//! Numbers that name things: codes, models, rooms.
 
-use super::around::{is_digit, is_end, is_letter, space, word_at, word_before};
+use super::around::{is_digit, is_end, is_letter, word_at, word_before};
 use super::numeral::Numeral;
 use super::spell;
-use super::suffix::{self, Counted};
-use super::units;
+use super::suffix;
 use crate::text::normalize::context::Context;
 use crate::text::normalize::look::Look;
 use crate::text::normalize::reading::Reading;
@@ -45,6 +44,21 @@ pub fn code(look: &Look, _: &Context) -> Option<Reading> {
     if let Some(lines) = lines_of_screen(look, digits) {
         return Some(lines);
     }
+    if digits < 4 && look.peek(digits) == Some(')') && look.peek(digits + 1) == Some(' ') {
+        // "2) Mix" at the beginning of a line.
+        let begins = (0..8).map(|n| look.back(n)).find(|c| *c != Some(' ')).flatten();
+        if begins.is_none_or(|c| c == '\n') {
+            return Reading::say(digits + 1, format!("{}.", spell::integer(&look.text(0, digits))));
+        }
+    }
+    if digits == 2 && look.is(2, "ers") && is_end(look.peek(5)) {
+        // "49ers".
+        let number = spell::integer(&look.text(0, 2));
+        return Reading::say(5, format!("{}ers", number.strip_suffix('e').unwrap_or(&number)));
+    }
+    if let Some(aircraft) = aircraft(look) {
+        return Some(aircraft);
+    }
     if digits >= 3 && names_code(look, counts(look, digits)) {
         return in_groups(look).or_else(|| short(look, digits));
     }
@@ -67,6 +81,12 @@ fn attached(look: &Look, digits: usize) -> Option<Reading> {
     if digits == 4
         && let Ok(value @ 1950..2050) = look.text(0, 4).parse::<u64>()
     {
+        // "CVE-2024-3094".
+        let more = look.count(5, 8, |c| c.is_ascii_digit());
+        if look.back(0) == Some('-') && look.peek(4) == Some('-') && (4..8).contains(&more) {
+            let number = spell::by_digit(&look.text(5, more));
+            return Reading::say(5 + more, format!("{}, {number}", spell::year(value)));
+        }
         return Reading::say(4, spell::year(value));
     }
     if digits == 3 && look.is(1, "00") && look.peek(0) != Some('0') {
@@ -170,6 +190,11 @@ fn hyphens(look: &Look) -> Option<Reading> {
     if groups.len() < 3 || !is_end(look.peek(end)) {
         return None;
     }
+    // A formation or a record: "4-4-2".
+    if groups.iter().all(|group| group.len() < 3 && (group.len() == 1 || !group.starts_with('0'))) {
+        let spoken: Vec<String> = groups.iter().map(|group| spell::integer(group)).collect();
+        return Reading::say(end, spoken.join(" "));
+    }
     let spoken: Vec<String> = groups.iter().map(|group| spell::by_digit(group)).collect();
     Reading::say(end, spoken.join(", "))
 }
@@ -194,46 +219,41 @@ fn model(look: &Look, digits: usize) -> Option<Reading> {
     Reading::say(digits, spell::pairs(value))
 }
 
-/// The "x" of "3 m x 4 m".
-pub fn by(look: &Look, _: &Context) -> Option<Reading> {
-    if look.peek(0)? != 'x' || look.back(0) != Some(' ') || look.peek(1)? != ' ' {
+/// "737-800", "787-9", "777-300ER": an aircraft and its series.
+fn aircraft(look: &Look) -> Option<Reading> {
+    if look.peek(0)? != '7' || look.peek(2)? != '7' || look.peek(3)? != '-' {
         return None;
     }
-    let (unit, start) = word_before(look, 0);
-    let measured = units::find(unit.as_str()).is_some()
-        && (is_digit(look.back(start)) || is_digit(look.back(start + 1)));
-    (measured && is_digit(look.peek(2))).then(|| Reading::Say { len: 1, spoken: "by".into() })
+    let series = look.count(4, 4, |c| c.is_ascii_digit());
+    let end = 4 + series;
+    let suffix = look.count(end, 3, |c| c.is_ascii_uppercase());
+    let plain = matches!(series, 1 | 3) && is_end(look.peek(end + suffix));
+    let goes_on = matches!(look.peek(end), Some('-' | '%' | '.' | ',' | ':'))
+        && (look.peek(end) == Some('%') || is_digit(look.peek(end + 1)));
+    if !plain || goes_on || !look.peek(1)?.is_ascii_digit() {
+        return None;
+    }
+    let name = look.text(4, series);
+    let series = match name.strip_suffix("00") {
+        Some(_) => spell::integer(&name),
+        None => spell::by_digit(&name),
+    };
+    Reading::say(end, format!("{} {series}", spell::by_digit(&look.text(0, 3))))
 }
 
-/// "1920x1080", "3 × 4 m", "10x faster".
-pub fn dimensions(look: &Look, _: &Context) -> Option<Reading> {
-    let first = Numeral::read(look, 0)?;
-    let gap = space(look, first.len);
-    let sign = look.peek(first.len + gap)?;
-    if !matches!(sign, 'x' | '×' | 'X') {
+/// "H.264": the digits behind a letter with a full stop, which is not spoken.
+pub fn standard(look: &Look, _: &Context) -> Option<Reading> {
+    let letter = look.peek(0)?;
+    if !matches!(letter, 'H' | 'h' | 'x' | 'G' | 'X' | 'V') || look.peek(1)? != '.' {
         return None;
     }
-    let mut end = first.len;
-    let mut parts = vec![first.spoken()];
-    while look.peek(end + gap) == Some(sign) && parts.len() < 4 {
-        let again = space(look, end + gap + 1);
-        if again != gap {
-            break;
-        }
-        let Some(next) = Numeral::read(look, end + gap + 1 + again) else { break };
-        end += gap + 1 + again + next.len;
-        parts.push(next.spoken());
+    let digits = look.count(2, 5, |c| c.is_ascii_digit());
+    let end = 2 + digits;
+    let whole = is_end(look.back(0)) && is_end(look.peek(end));
+    let goes_on = look.peek(end) == Some('.') && is_digit(look.peek(end + 1));
+    if !(2..=4).contains(&digits) || !whole || goes_on {
+        return None;
     }
-    if parts.len() == 1 {
-        let times = gap == 0 && sign != 'X' && is_end(look.peek(end + 1));
-        let name = if first.is_one() { "time" } else { "times" };
-        return times
-            .then(|| Reading::Say { len: end + 1, spoken: format!("{} {name}", parts[0]) });
-    }
-    let suffix = suffix::read(look, end);
-    if let Counted::Unit { many, .. } = &suffix.counted {
-        return Reading::say(end + suffix.len, format!("{} {many}", parts.join(" by ")));
-    }
-    let spoken = parts.join(if gap == 1 { " times " } else { " by " });
-    is_end(look.peek(end)).then_some(Reading::Say { len: end, spoken })
+    let name = letter.to_ascii_uppercase();
+    Reading::say(end, format!("{name} {}", spell::by_digit(&look.text(2, digits))))
 }

@@ -23,7 +23,16 @@ pub fn dash(look: &Look, context: &Context) -> Option<Reading> {
     }
     let letter = |c: Option<char>| c.is_some_and(is_word_char);
     let month = || calendar::month(word_at(look, 1).as_str()).is_some();
-    if matches!(sign, '-' | '–') && is_digit(before) && month() {
+    let behind_month = || {
+        let dot = usize::from(before == Some('.'));
+        calendar::month(word_before(look, dot).0.as_str()).is_some()
+    };
+    if matches!(sign, '-' | '–')
+        && before.is_some_and(|c| c.is_ascii_alphanumeric() || c == '.')
+        && next.is_some_and(|c| c.is_ascii_uppercase())
+        && (is_digit(before) || behind_month())
+        && month()
+    {
         // "Jan 1–Feb 5".
         return Reading::say(1, "to");
     }
@@ -49,7 +58,9 @@ fn before_number(look: &Look, before: Option<char>) -> Option<Reading> {
         Some(c) if is_letter(c) => {
             let (word, start) = word_before(look, 0);
             match word.as_str() {
-                "st" | "nd" | "rd" | "th" if is_digit(look.back(start)) => Reading::say(1, "to"),
+                "s" | "st" | "nd" | "rd" | "th" if is_digit(look.back(start)) => {
+                    Reading::say(1, "to")
+                }
                 "UTC" | "GMT" => Reading::say(1, "minus"),
                 "am" | "pm" | "AM" | "PM" | "m"
                     if is_digit(look.back(start)) || is_digit(look.back(start + 1)) =>

@@ -77,10 +77,16 @@ fn written_in_digits(look: &Look) -> Option<Reading> {
         closes(look, end).then_some(())?;
         return Reading::say(end, format!("{name} {day}, {}", spell::year(year)));
     }
-    let (before, _) = word_before(look, 0);
-    let wants_date = ["on", "by", "until", "since", "before", "after", "due", "dated", "through"]
-        .contains(&before.lower().as_str());
-    let wants_date = wants_date || calendar::is_weekday(before.as_str());
+    // "Wed. 5/15".
+    let dot = look.back(0) == Some(' ') && look.back(1) == Some('.');
+    let (before, start) = word_before(look, if dot { 2 } else { 0 });
+    let wants_date = [
+        "on", "by", "until", "since", "before", "after", "due", "dated", "through", "depart",
+        "departs", "return", "returns", "arrive", "arrives", "leave", "leaves", "starting",
+    ]
+    .contains(&before.lower().as_str());
+    let week = before.as_str() == "of" && word_before(look, start).0.lower().as_str() == "week";
+    let wants_date = wants_date || week || calendar::is_weekday(before.as_str());
     if wants_date && sign == '/' && closes(look, end) {
         return Reading::say(end, format!("{name} {day}"));
     }
@@ -192,6 +198,9 @@ pub fn month_first(look: &Look, context: &Context) -> Option<Reading> {
         Some((year, end)) => (end, format!("{name} {}", spell::year(year))),
         None => {
             let (end, day) = days(look, n + 1)?;
+            if counts_something(look, end) {
+                return None;
+            }
             match year_after(look, end) {
                 (Some(year), end) => (end, format!("{name} {day}, {}", spell::year(year))),
                 (None, end) => (end, format!("{name} {day}")),
@@ -202,6 +211,21 @@ pub fn month_first(look: &Look, context: &Context) -> Option<Reading> {
         return None;
     }
     Reading::say(spoken.0, spoken.1)
+}
+
+/// Whether the number behind a month, that ends at `n`, counts what follows: "in May 5 people
+/// came".
+fn counts_something(look: &Look, n: usize) -> bool {
+    look.back(0) == Some(' ')
+        && matches!(look.back(1), Some('n' | 't' | 's' | 'y'))
+        && look.peek(n) == Some(' ')
+        && look.peek(n + 1).is_some_and(|c| c.is_ascii_lowercase())
+        && {
+            let (before, _) = word_before(look, 0);
+            let noun = word_at(look, n + 1);
+            let period = ["in", "last", "this", "next", "every"].contains(&before.lower().as_str());
+            period && (noun.as_str() == "people" || noun.as_str().ends_with('s'))
+        }
 }
 
 fn month_and_year(look: &Look, n: usize) -> Option<(u64, usize)> {

@@ -13,6 +13,9 @@ pub fn fraction(look: &Look, _: &Context) -> Option<Reading> {
     if let Some((top, bottom)) = look.peek(0).and_then(vulgar) {
         return say(look, 1, part(top, bottom)?, true);
     }
+    if let Some(rating) = rating(look) {
+        return Some(rating);
+    }
     let (first, len) = whole(look, 0, 1, 4)?;
     let gap = usize::from(matches!(look.peek(len), Some(' ' | '-')));
     if let Some((top, bottom)) = look.peek(len + gap).and_then(vulgar) {
@@ -46,6 +49,20 @@ pub fn fraction(look: &Look, _: &Context) -> Option<Reading> {
         return say(look, end, part(top, bottom)?, top < bottom);
     }
     Reading::say(end, format!("{top_name} over {bottom_name}"))
+}
+
+/// "4.7/5", "8.5/10": a mark, and the best one.
+fn rating(look: &Look) -> Option<Reading> {
+    let mark = Numeral::read(look, 0).filter(|mark| !mark.fraction.is_empty())?;
+    (look.peek(mark.len)? == '/').then_some(())?;
+    let (best, len) = whole(look, mark.len + 1, 1, 4)?;
+    let end = mark.len + 1 + len;
+    let goes_on = matches!(look.peek(end), Some('/' | '.')) && is_digit(look.peek(end + 1));
+    let below = mark.digits.parse::<u64>().is_ok_and(|whole| whole < best);
+    if !below || goes_on {
+        return None;
+    }
+    say(look, end, format!("{} out of {}", mark.spoken(), spell::cardinal(best)), false)
 }
 
 /// Two whole numbers with a slash between, and where they end.
@@ -169,15 +186,21 @@ pub fn ratio(look: &Look, _: &Context) -> Option<Reading> {
 }
 
 /// Whether a quotation mark at `n` stands for inches: none is open, and a word follows.
-fn is_inch_mark(look: &Look, n: usize) -> bool {
+pub fn is_inch_mark(look: &Look, n: usize) -> bool {
     let mark = look.peek(n);
     if mark == Some('″') {
         return true;
     }
-    let word = matches!(look.peek(n + 1), Some(' ' | '-'))
-        && look.peek(n + 2).is_some_and(|c| c.is_ascii_lowercase());
-    let quotes = (0..BEHIND).map_while(|i| look.back(i)).filter(|c| *c == '"').count();
-    mark == Some('"') && word && quotes % 2 == 0
+    if mark != Some('"') {
+        return false;
+    }
+    let word = match look.peek(n + 1) {
+        Some(' ' | '-') => look.peek(n + 2).is_some_and(|c| c.is_ascii_alphanumeric()),
+        after => matches!(after, None | Some(',' | '.' | ')' | ';' | '\n')),
+    };
+    let quotes =
+        (0..BEHIND).filter(|i| look.back(*i) == Some('"') && !is_digit(look.back(*i + 1))).count();
+    word && quotes % 2 == 0
 }
 
 /// "6'2\"", "5' 10\"": feet and inches; "12\" pizza".

@@ -12,6 +12,8 @@ pub fn initials(look: &Look, _: &Context) -> Option<Reading> {
         return None;
     }
     for (written, spoken) in [
+        ("E.g", "For example"),
+        ("I.e", "That is"),
         ("Ph.D", "P H D"),
         ("M.Sc", "M S C"),
         ("B.Sc", "B S C"),

@@ -3,16 +3,18 @@
 mod abbreviation;
 mod abbreviations;
 mod acronyms;
-mod around;
+pub mod around;
 mod calendar;
 mod clock;
 mod code;
 mod currencies;
 mod dash;
 mod date;
+mod dimensions;
 mod fraction;
 mod initials;
 mod letters;
+mod money;
 mod numeral;
 mod phone;
 mod quantity;
@@ -27,6 +29,7 @@ use super::reading::Rule;
 
 /// For places that begin with a digit or a sign.
 pub const RULES: &[Rule] = &[
+    Rule { name: "en money", read: money::continental },
     Rule { name: "en phone", read: phone::phone },
     Rule { name: "en date", read: date::numeric },
     Rule { name: "en time", read: clock::time },
@@ -36,10 +39,10 @@ pub const RULES: &[Rule] = &[
     Rule { name: "en feet and inches", read: fraction::feet },
     Rule { name: "en fraction", read: fraction::fraction },
     Rule { name: "en ratio", read: fraction::ratio },
-    Rule { name: "en dimensions", read: code::dimensions },
+    Rule { name: "en dimensions", read: dimensions::dimensions },
     Rule { name: "en ordinal", read: year::ordinal },
     Rule { name: "en year", read: year::year },
-    Rule { name: "en money", read: quantity::money_sign },
+    Rule { name: "en money", read: money::sign },
     Rule { name: "en number", read: quantity::quantity },
     Rule { name: "en dash", read: dash::dash },
     Rule { name: "en dots", read: sign::dots },
@@ -50,12 +53,13 @@ pub const RULES: &[Rule] = &[
 /// For places that begin with a letter, of words in Chinese sentences too.
 pub const WORDS: &[Rule] = &[
     Rule { name: "en date", read: date::month_first },
-    Rule { name: "en money", read: quantity::money_code },
+    Rule { name: "en money", read: money::code },
+    Rule { name: "en code", read: code::standard },
     Rule { name: "en initials", read: initials::initials },
     Rule { name: "en abbreviation", read: abbreviation::slashed },
     Rule { name: "en abbreviation", read: abbreviation::word },
     Rule { name: "en Roman numeral", read: roman::roman },
-    Rule { name: "en dimensions", read: code::by },
+    Rule { name: "en dimensions", read: dimensions::by },
     Rule { name: "en unit", read: suffix::rate },
     Rule { name: "en letters", read: letters::letters },
 ];

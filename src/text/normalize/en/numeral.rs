@@ -54,6 +54,42 @@ impl Numeral {
         Some(Self { len, digits, fraction, grouped })
     }
 
+    /// Reads a numeral as it is written in most of Europe, with full stops between thousands or a
+    /// comma before the fraction, or both: "3.000,50". None where it is written otherwise.
+    pub fn continental(look: &Look, n: usize) -> Option<Self> {
+        let first = look.count(n, 4, |c| c.is_ascii_digit());
+        if !((1..=3).contains(&first) || first == 4 && look.peek(n + 4) == Some(',')) {
+            return None;
+        }
+        let mut digits = look.text(n, first);
+        let mut len = first;
+        while len < 24
+            && look.peek(n + len) == Some('.')
+            && look.count(n + len + 1, 4, |c| c.is_ascii_digit()) == 3
+        {
+            digits += &look.text(n + len + 1, 3);
+            len += 4;
+        }
+        let grouped = len > first;
+        let mut fraction = String::new();
+        if look.peek(n + len) == Some(',') {
+            let places = look.count(n + len + 1, 3, |c| c.is_ascii_digit());
+            if matches!(places, 1 | 2) {
+                fraction = look.text(n + len + 1, places);
+                len += places + 1;
+            }
+        }
+        let goes_on =
+            matches!(look.peek(n + len), Some('.' | ',')) && is_digit(look.peek(n + len + 1));
+        let written_so = grouped || !fraction.is_empty();
+        (written_so && !goes_on && !is_digit(look.peek(n + len))).then_some(Self {
+            len,
+            digits,
+            fraction,
+            grouped,
+        })
+    }
+
     /// Whether digits alone make it up.
     pub fn is_plain(&self) -> bool {
         !self.grouped && self.fraction.is_empty()

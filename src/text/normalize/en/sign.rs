@@ -1,6 +1,8 @@
 //! Signs.
 
-use super::around::{begins_sentences, is_digit, is_letter, is_word_char, word_at, word_before};
+use super::around::{
+    begins_sentences, ends_sentence, is_digit, is_letter, is_word_char, word_at, word_before,
+};
 use super::currencies;
 use super::dash::pause;
 use super::fraction;
@@ -48,7 +50,8 @@ pub fn slash(look: &Look, _: &Context) -> Option<Reading> {
     }
     let per = units::per(word_at(look, 1).as_str()).filter(|_| is_digit(before));
     if let Some(per) = per.filter(|_| !letter(look.peek(1 + word_at(look, 1).len()))) {
-        return Reading::say(1 + word_at(look, 1).len(), format!("per {per}"));
+        let len = 1 + word_at(look, 1).len();
+        return Reading::say(len + month_dot(look, len), format!("per {per}"));
     }
     if !letter(next) || !letter(before) {
         return Reading::say(1, "slash");
@@ -61,7 +64,8 @@ pub fn slash(look: &Look, _: &Context) -> Option<Reading> {
         ("day", "night") | ("either", "or") => " ",
         (_, per) if is_rate(per) => {
             let name = units::per(second.as_str()).unwrap_or_default();
-            return Reading::say(1 + second.len(), format!("per {name}"));
+            let len = 1 + second.len();
+            return Reading::say(len + month_dot(look, len), format!("per {name}"));
         }
         ("he" | "she" | "his" | "her" | "him" | "hers", _)
         | ("yes" | "no" | "true" | "false" | "on" | "off", _)
@@ -70,6 +74,12 @@ pub fn slash(look: &Look, _: &Context) -> Option<Reading> {
         _ => "slash",
     };
     Reading::say(1, spoken)
+}
+
+/// Whether a full stop at `n` is of a short form, as in "/mo. at", and ends no sentence.
+fn month_dot(look: &Look, n: usize) -> usize {
+    let short = n <= 4;
+    usize::from(short && look.peek(n) == Some('.') && !ends_sentence(look, n + 1, false))
 }
 
 fn is_rate(word: &str) -> bool {
@@ -98,12 +108,14 @@ pub fn named(look: &Look, context: &Context) -> Option<Reading> {
         '$' if letter_before || look.peek(1).is_some_and(is_letter) => say(""),
         '*' if is_digit(before) && is_digit(look.peek(1)) => say("times"),
         '|' | '¦' => bar(look, context),
+        '&' if look.peek(1) == Some('&') => Reading::say(2, "and"),
         '&' => entity(look).or_else(|| say("and")),
         '@' => say("at"),
         '+' => say("plus"),
         '=' => Reading::say(look.count(0, 3, |c| c == '='), "equals"),
         '#' if is_digit(look.peek(1)) => say("number"),
         '#' if letter_before => say("sharp"),
+        '#' if look.back(0) == Some(' ') && look.peek(1) == Some(' ') => say("number"),
         '#' => say("hash"),
         '№' => say("number"),
         '%' => say("percent"),

@@ -64,13 +64,54 @@ pub fn scale(look: &Look, n: usize) -> Option<(usize, &'static str)> {
         (1, "lakh") => "lakh",
         (1, "crore") => "crore",
         (0, "k") => "thousand",
+        (0, "K") if counts_many(look, n + 1, true) => "thousand",
         (0, "M") | (_, "mn" | "mln" | "mil") => "million",
-        (0, "B") | (_, "bn" | "Bn" | "bln") => "billion",
+        (0, "B") if counts_many(look, n + 1, false) => "billion",
+        (_, "bn" | "Bn" | "bln") => "billion",
         (_, "tn" | "trn") => "trillion",
         _ => return None,
     };
     let len = gap + word.len();
     is_end(look.peek(n + len)).then_some((len, name))
+}
+
+/// Whether a currency, or a noun of what can be very many, follows a letter that ends at `n`: "4K"
+/// and "7B" are also names.
+fn counts_many(look: &Look, n: usize, thousands: bool) -> bool {
+    if money(look, n).is_some() {
+        return true;
+    }
+    if look.peek(n) != Some(' ') || !look.peek(n + 1).is_some_and(|c| c.is_ascii_lowercase()) {
+        return false;
+    }
+    let noun = word_at(look, n + 1);
+    let things = [
+        "runs",
+        "races",
+        "runners",
+        "monitors",
+        "displays",
+        "screens",
+        "videos",
+        "movies",
+        "films",
+        "cameras",
+        "textures",
+        "streams",
+        "games",
+        "models",
+        "variants",
+        "versions",
+        "is",
+        "was",
+        "has",
+        "as",
+        "resistors",
+    ];
+    noun.as_str() == "people"
+        || noun.as_str().ends_with('s')
+            && !things.contains(&noun.as_str())
+            && (thousands || !noun.as_str().ends_with("ss"))
 }
 
 /// A currency behind a number: "30 USD", "30€", "99¢".
@@ -192,7 +233,9 @@ fn simple(
         "in" => false,
         // "5K" is a count, "300 K" a temperature.
         "K" | "N" | "J" | "t" => written_apart,
-        "us" | "pt" | "bn" | "mos" | "x" => !joined && !written_apart,
+        "x" => !joined && !written_apart && !super::dimensions::is_variable(look, n + 1),
+        "mos" => !joined && (!written_apart || look.peek(n + 3) == Some('.')),
+        "us" | "pt" | "bn" => !joined && !written_apart,
         _ => true,
     };
     let unit = if fits { units::find(&symbol)? } else { return None };

@@ -60,7 +60,11 @@ pub fn short_year(look: &Look, _: &Context) -> Option<Reading> {
 
 /// Whether the word before goes with decades, so that "30s" are no seconds.
 fn names_decades(look: &Look) -> bool {
-    let back = usize::from(look.back(0) == Some('-'));
+    let back = usize::from(matches!(look.back(0), Some('-' | '–')));
+    // "the 1920s-30s".
+    if back == 1 && look.back(1) == Some('s') && is_digit(look.back(2)) {
+        return true;
+    }
     let (before, _) = word_before(look, back);
     ["the", "early", "late", "mid", "his", "her", "their", "my", "your", "our", "in", "and", "or"]
         .contains(&before.lower().as_str())
@@ -83,7 +87,7 @@ pub fn year(look: &Look, _: &Context) -> Option<Reading> {
         return None;
     }
     let era = matches!(era(look, len), "BC" | "AD" | "BCE" | "CE");
-    let is_year = era || {
+    let is_year = era || behind_quarter(look) || {
         let back = usize::from(look.back(0) == Some('-'));
         // "c. 1450".
         let dot = usize::from(look.back(0) == Some(' ') && look.back(1) == Some('.'));
@@ -118,6 +122,14 @@ fn last_year(look: &Look, first: u64) -> Option<(String, usize)> {
     }
 }
 
+/// Whether the word before is a quarter or half of a year: "Q3 2024".
+fn behind_quarter(look: &Look) -> bool {
+    look.back(0) == Some(' ')
+        && matches!(look.back(1), Some('1'..='4'))
+        && matches!(look.back(2), Some('Q' | 'H'))
+        && is_end(look.back(3))
+}
+
 fn era(look: &Look, n: usize) -> &'static str {
     if look.peek(n) != Some(' ') {
         return "";
@@ -150,6 +162,8 @@ fn goes_before_years(word: &Word) -> bool {
             "mid",
             "pre",
             "post",
+            "fiscal",
+            "fy",
             "spring",
             "summer",
             "autumn",
@@ -208,8 +222,13 @@ fn counts(look: &Look, n: usize) -> bool {
         && !word.ends_with("ss")
         && !["is", "was", "as", "has", "its", "this", "us", "does", "sees"].contains(&word);
     let (before, _) = word_before(look, 0);
-    plural && before.as_str() != "the" && before.as_str() != "The"
-        || matches!(word, "people" | "men" | "women" | "children" | "of")
+    let of_year = match before.lower().as_str() {
+        "the" => true,
+        // "our 2024 goals", but "our 2000 customers".
+        "our" | "my" | "your" | "his" | "her" | "its" | "their" => !look.is(2, "00"),
+        _ => false,
+    };
+    plural && !of_year || matches!(word, "people" | "men" | "women" | "children" | "of")
 }
 
 fn counts_unit(look: &Look, n: usize) -> bool {

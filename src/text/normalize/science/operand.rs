@@ -89,7 +89,22 @@ fn found(sign: fn(char) -> bool, chars: impl Iterator<Item = char>) -> bool {
         let part = c.is_ascii_alphanumeric()
             || matches!(
                 c,
-                ' ' | '(' | ')' | '.' | '-' | '−' | '/' | '²' | '³' | '+' | '×' | '÷' | '*' | '^'
+                ' ' | '('
+                    | ')'
+                    | '.'
+                    | '-'
+                    | '−'
+                    | '/'
+                    | '²'
+                    | '³'
+                    | '+'
+                    | '×'
+                    | '÷'
+                    | '*'
+                    | '^'
+                    | '√'
+                    | '±'
+                    | 'π'
             );
         if !part || letters > 1 {
             return false;

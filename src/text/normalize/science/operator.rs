@@ -1,15 +1,14 @@
 //! Operators and arrows between numbers, letters and words.
 
 use super::operand::{Operand, after, before, in_equation, in_formula};
-use super::{greek, signs};
-use crate::text::chars::{is_chinese, is_punctuation, stands_alone};
+use super::signs;
+use crate::text::chars::{is_chinese, stands_alone};
 use crate::text::normalize::context::{Context, Language};
 use crate::text::normalize::look::Look;
 use crate::text::normalize::reading::Reading;
-use crate::text::normalize::speech::Speech;
 
 /// A sign of `len` characters by its name.
-fn name(look: &Look, context: &Context, len: usize, names: (&str, &str)) -> Option<Reading> {
+pub fn name(look: &Look, context: &Context, len: usize, names: (&str, &str)) -> Option<Reading> {
     let english = context.language(look) == Language::English;
     let name = if english { names.0 } else { names.1 };
     if !english {
@@ -24,7 +23,8 @@ fn name(look: &Look, context: &Context, len: usize, names: (&str, &str)) -> Opti
         ""
     };
     let right = match look.peek(len) {
-        Some('(' | '-' | '−' | '√' | '\\' | '.' | '$' | '€' | '£') => " ",
+        Some('.') if look.peek(len + 1).is_some_and(|c| c.is_ascii_digit()) => " ",
+        Some('(' | '-' | '−' | '√' | '\\' | '$' | '€' | '£') => " ",
         _ => "",
     };
     Reading::say(len, format!("{left}{name}{right}"))
@@ -46,9 +46,17 @@ pub fn operator(look: &Look, context: &Context) -> Option<Reading> {
 }
 
 fn arithmetic(look: &Look, context: &Context, c: char) -> Option<Reading> {
-    use Operand::{Number, Variable, Word};
+    use Operand::{Bracket, Number, Variable, Word};
     if c == '-' && (look.is(0, "->") || look.is(0, "-->")) {
         return arrow(look, context, if look.peek(1) == Some('>') { 2 } else { 3 });
+    }
+    if matches!(c, '-' | '*' | '/') && look.peek(1) == Some('=') && look.peek(2) == Some(' ') {
+        let names = match c {
+            '-' => ("minus equals", "减等于"),
+            '*' => ("times equals", "乘等于"),
+            _ => ("divided by equals", "除以等于"),
+        };
+        return name(look, context, 2, names);
     }
     let (left, left_spaces) = before(look);
     let left = match left {
@@ -95,7 +103,7 @@ fn arithmetic(look: &Look, context: &Context, c: char) -> Option<Reading> {
             if sure && in_formula(look) { name(look, context, 1, ("minus", "减")) } else { None }
         }
         '/' if even
-            && (left == Variable || right == Some(Variable))
+            && (left == Variable || right == Some(Variable) || left == Bracket)
             && left != Word
             && right.is_some_and(|right| right != Word) =>
         {
@@ -192,7 +200,14 @@ pub fn spaced_minus(look: &Look, context: &Context) -> Option<Reading> {
         return None;
     }
     let value = |operand: Option<Operand>| operand.is_some_and(|operand| operand != Operand::Word);
-    if !value(before(look).0) || !value(after(look, 2).0) || !in_equation(look, 3) {
+    if !value(before(look).0) || !value(after(look, 2).0) {
+        return None;
+    }
+    let number = look.count(3, 12, |c| c.is_ascii_digit() || c == '.');
+    let end = 3 + number + look.count(3 + number, 1, |c| c == ' ');
+    let asked =
+        number > 0 && ["等于", "等於", "是多少", "得多少"].iter().any(|words| look.is(end, words));
+    if !asked && !in_equation(look, 3) {
         return None;
     }
     match context.language(look) {
@@ -216,100 +231,5 @@ pub fn of_letters(look: &Look, context: &Context) -> Option<Reading> {
     match context.language(look) {
         Language::English => Reading::say(1, "by"),
         Language::Chinese => Reading::say(1, "乘"),
-    }
-}
-
-/// Digits and signs that no other rule reads.
-pub fn left(look: &Look, context: &Context) -> Option<Reading> {
-    let c = look.peek(0)?;
-    let digits = look.count(0, 60, |c| c.is_ascii_digit());
-    if digits > 0 {
-        let mut speech = Speech::new(context.language(look));
-        let digits = look.text(0, digits);
-        if digits.len() <= 4 {
-            speech.cardinal(&digits)
-        } else {
-            speech.digits(&digits)
-        }
-        return Reading::say(digits.len(), speech.spoken());
-    }
-    let drop = |len| Reading::say(len, "");
-    match c {
-        '\'' | '"' | '(' | ')' | ',' | '.' | '!' | '?' | ':' | ';' => None,
-        '-' => dash(look),
-        '~' => tilde(look, context),
-        '|' => {
-            let pause = context.spoken.is_some_and(char::is_alphanumeric);
-            let pause = if pause { (",", "，") } else { ("", "") };
-            name(look, context, 1, pause)
-        }
-        '/' => slash(look, context),
-        '·' | '•' | '・' => drop(1),
-        '①'..='⑳' => number(look, context, c as u32 - '①' as u32 + 1),
-        '⑴'..='⒇' => number(look, context, c as u32 - '⑴' as u32 + 1),
-        '➀'..='➉' => number(look, context, c as u32 - '➀' as u32 + 1),
-        '❶'..='❿' => number(look, context, c as u32 - '❶' as u32 + 1),
-        _ if greek::name(c).is_some() => greek::letter(look, context),
-        _ => match signs::left(c) {
-            Some(names) => name(look, context, 1, names),
-            None if c.is_ascii() => drop(1),
-            None if is_sign(c) => drop(1),
-            None => None,
-        },
-    }
-}
-
-fn is_sign(c: char) -> bool {
-    let kept = stands_alone(c) || matches!(c, '\u{2000}'..='\u{206F}' | '¿' | '¡' | '«' | '»');
-    !kept && !c.is_alphanumeric() && is_punctuation(c)
-}
-
-fn number(look: &Look, context: &Context, value: u32) -> Option<Reading> {
-    let language = context.language(look);
-    let mut speech = Speech::new(language);
-    speech.cardinal(&value.to_string());
-    let apart =
-        look.peek(1).is_some_and(|c| !c.is_whitespace() && !matches!(c, '.' | ',' | '、' | '，'));
-    let pause = match language {
-        _ if !apart => "",
-        Language::English => ", ",
-        Language::Chinese => "，",
-    };
-    Reading::say(1, speech.spoken() + pause)
-}
-
-/// Between words a hyphen stays, and a long one is a pause.
-fn dash(look: &Look) -> Option<Reading> {
-    let len = look.count(0, 10, |c| c == '-');
-    match len {
-        1 => None,
-        _ if look.back(0) == Some(' ') => Reading::say(len, "—"),
-        _ => Reading::say(len, "—"),
-    }
-}
-
-/// `~5` is about five; at the end of a word it is a tone of voice.
-fn tilde(look: &Look, context: &Context) -> Option<Reading> {
-    let len = look.count(0, 10, |c| c == '~');
-    let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
-    match (digit(look.back(0)), digit(look.peek(len))) {
-        (true, true) => name(look, context, len, ("to", "到")),
-        (false, true) if len == 1 => name(look, context, 1, ("about", "约")),
-        _ => Reading::say(len, ""),
-    }
-}
-
-/// Between words it parts alternatives: "and/or".
-fn slash(look: &Look, context: &Context) -> Option<Reading> {
-    let len = look.count(0, 4, |c| c == '/');
-    let letter = |c: Option<char>| c.is_some_and(char::is_alphabetic);
-    let ideograph = |c: Option<char>| c.is_some_and(is_chinese);
-    let (left, right) = (look.back(0), look.peek(len));
-    match () {
-        () if ideograph(left) && ideograph(right) => Reading::say(len, "、"),
-        () if letter(left) && letter(right) => Reading::say(len, " "),
-        () if len > 1 => Reading::say(len, ""),
-        () if left == Some(' ') && right == Some(' ') => Reading::say(len + 1, ""),
-        () => name(look, context, 1, ("slash", "斜杠")),
     }
 }

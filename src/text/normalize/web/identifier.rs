@@ -87,8 +87,11 @@ pub fn flag(look: &Look, context: &Context) -> Option<Reading> {
     let apart = look
         .back(0)
         .is_none_or(|c| c.is_whitespace() || is_chinese(c) || matches!(c, '`' | '(' | '[' | '"'));
+    // "x = -b" has a minus.
+    let sum = look.back(0) == Some(' ')
+        && look.back(1).is_some_and(|c| matches!(c, '=' | '±' | '+' | '×' | '<' | '≤' | '≥'));
     let dashes = look.count(0, 3, |c| c == '-');
-    if !apart || dashes > 2 || !is_letter(look.peek(dashes)) {
+    if sum || !apart || dashes > 2 || !is_letter(look.peek(dashes)) {
         return None;
     }
     let len = dashes + look.count(dashes, 40, |c| c.is_ascii_alphanumeric() || c == '-');

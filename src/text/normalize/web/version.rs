@@ -81,7 +81,7 @@ pub fn with_letter(look: &Look, context: &Context) -> Option<Reading> {
     }
     let len = 1 + version.len;
     let mut speech = Speech::new(context.language_of(look, len));
-    if !behind_word_version(look) {
+    if !behind_word_version(look) && look.peek(len) != Some('版') {
         speech.either("version", "版本");
     }
     version.say(&mut speech, look, 1);

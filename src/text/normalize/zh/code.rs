@@ -32,6 +32,7 @@ const WORDS: &[&str] = &[
     "学号",
     "工号",
     "房间",
+    "单元",
     "房间号",
     "门牌",
     "房号",
@@ -121,6 +122,22 @@ pub fn named(look: &Look, _: &Context) -> Option<Reading> {
     (name && !other && !counted(end)).then_some(Reading::Say { len: end, spoken })
 }
 
+/// A shop that is named by its hours: 7-11.
+pub fn shop(look: &Look, _: &Context) -> Option<Reading> {
+    if !look.is(0, "7-11") || look.peek(4).is_some_and(|c| c.is_ascii_alphanumeric()) {
+        return None;
+    }
+    let at = skip_space(look, 4);
+    let named = any_at(look, at, &["便利", "商店", "超市", "买", "門市", "门店", "店", "全家"]);
+    let visited = ends_with(look, 0, "在")
+        || ["去", "家", "楼下", "附近的", "进", "逛", "到"].iter().any(|w| ends_with(look, 0, w));
+    let counted = !named
+        && look.peek(at).is_some_and(|c| {
+            "月日号点岁年周天期章页级集课回名个元分时楼层号%％-~～至到".contains(c)
+        });
+    (named || visited && !counted).then(|| Reading::Say { len: 4, spoken: "七幺幺".into() })
+}
+
 /// Three groups of digits or more with hyphens: the parts of an address or a code.
 pub fn hyphened(look: &Look, _: &Context) -> Option<Reading> {
     let mut end = 0;
@@ -142,6 +159,23 @@ pub fn hyphened(look: &Look, _: &Context) -> Option<Reading> {
         .map(|part| if part.len < 3 { part.spoken() } else { code(&part.whole) })
         .collect();
     Reading::say(end, spoken.join("杠"))
+}
+
+/// A number that is a name by what stands around it: 404错误, 《1984》.
+pub fn entitled(look: &Look, _: &Context) -> Option<Reading> {
+    let first = look.peek(0)?;
+    let len = look.count(0, 5, is_digit);
+    let quoted = len == 4
+        && matches!(first, '1' | '2')
+        && matches!(look.back(0), Some('《' | '“' | '「' | '"'));
+    let title = quoted
+        && (look.peek(len).is_some_and(|c| "》”」\"".contains(c))
+            || look.back(0) == Some('《') && !measure::is_quantity_at(look, len));
+    let error = len == 3 && matches!(first, '4' | '5') && {
+        let at = skip_space(look, len);
+        any_at(look, at, &["错误", "報錯", "报错", "状态码", "异常", "页面"])
+    };
+    (title || error).then(|| Reading::Say { len, spoken: digits(&look.text(0, len)) })
 }
 
 /// Digits right behind a letter: A4, G102, CA1234, GPT-4.
@@ -203,11 +237,23 @@ const PROVINCES: &str = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂�
 /// A date that is a name: 9·18.
 pub fn named_day(look: &Look, _: &Context) -> Option<Reading> {
     let month = look.count(0, 3, is_digit);
-    if !(1..=2).contains(&month) || !matches!(look.peek(month)?, '·' | '•' | '・') {
+    let sign = look.peek(month)?;
+    if !(1..=2).contains(&month) || !matches!(sign, '·' | '•' | '・' | '.') {
         return None;
     }
     let day = look.count(month + 1, 3, is_digit);
     (1..=2).contains(&day).then_some(())?;
+    if sign == '.' {
+        let event = any_at(look, month + 1 + day, &["晚会", "打假", "大促", "消费者"]);
+        let all = look.text(0, month) + &look.text(month + 1, day);
+        let feast = month == 1
+            && day == 1
+            && any_at(look, 3, &["儿童节", "劳动节", "建军节", "青年节", "建党", "假期", "长假"]);
+        if feast {
+            return Reading::say(3, digits(&all));
+        }
+        return event.then(|| Reading::Say { len: month + 1 + day, spoken: code(&all) });
+    }
     let all = look.text(0, month) + &look.text(month + 1, day);
     Reading::say(month + 1 + day, digits(&all))
 }

@@ -31,6 +31,8 @@ pub const RULES: &[Rule] = &[
     Rule { name: "circled number", read: ordinal::circled },
     Rule { name: "telephone", read: phone::with_prefix },
     Rule { name: "code", read: |look, context| digit(code::rest_of_digits, look, context) },
+    Rule { name: "code", read: |look, context| digit(code::entitled, look, context) },
+    Rule { name: "code", read: |look, context| digit(code::shop, look, context) },
     Rule { name: "code", read: |look, context| digit(code::named, look, context) },
     Rule { name: "date", read: |look, context| digit(date::date, look, context) },
     Rule { name: "time", read: |look, context| digit(time::time, look, context) },

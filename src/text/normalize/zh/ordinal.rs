@@ -82,11 +82,18 @@ fn begins_line(look: &Look) -> bool {
         .is_none_or(|c| c == '\n')
 }
 
+fn begins_clause(look: &Look) -> bool {
+    let space = usize::from(look.back(0) == Some(' '));
+    look.back(space).is_some_and(|c| "：:；;，。".contains(c))
+}
+
 /// What numbers an item of a list at the beginning of a line: 1. 2、 3) (4).
 pub fn list_mark(look: &Look, _: &Context) -> Option<Reading> {
     let first = look.peek(0)?;
     let open = matches!(first, '(' | '（');
-    if !open && !first.is_ascii_digit() || !begins_line(look) {
+    // Within a line only "1)", behind a mark: "做法：1) 洗菜；2) 切菜".
+    let line = begins_line(look);
+    if !open && !first.is_ascii_digit() || !line && (open || !begins_clause(look)) {
         return None;
     }
     let at = usize::from(open);
@@ -98,6 +105,7 @@ pub fn list_mark(look: &Look, _: &Context) -> Option<Reading> {
     let end = at + digits + 1;
     let is_mark = match close {
         ')' | '）' => true,
+        _ if !line => false,
         '.' | '．' => !open && !digit_at(look, end),
         '、' => !open && !digit_at(look, end),
         _ => false,

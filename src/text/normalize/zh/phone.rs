@@ -112,7 +112,16 @@ pub fn phone(look: &Look, _: &Context) -> Option<Reading> {
         let verb = behind_word(look, VERBS)
             && (short.is_some() || first > 4 || any_at(look, first, &["分机"]));
         let short = short.is_some_and(|(_, words)| any_at(look, first, words));
-        if short || verb || SERVICES.contains(&&*digits) || behind_word(look, WORDS) && first >= 3 {
+        // "请转 8001": an extension, where nothing is counted.
+        let extension = matches!(first, 3..=6)
+            && behind_word(look, &["请转", "请转接", "请拨", "转接", "转分机", "分机号"])
+            || first == 4 && is_transfer(look);
+        if short
+            || verb
+            || extension
+            || SERVICES.contains(&&*digits)
+            || behind_word(look, WORDS) && first >= 3
+        {
             let unit = look.peek(skip_space(look, first));
             let plain = unit.is_none_or(|c| !c.is_ascii_alphanumeric() && !"%:：/℃°".contains(c));
             return plain.then(|| Reading::Say { len: first, spoken: code(&digits) });
@@ -125,6 +134,13 @@ pub fn phone(look: &Look, _: &Context) -> Option<Reading> {
         return None;
     }
     Reading::say(len, code(&groups.concat()))
+}
+
+/// Whether 转 before the place begins a sentence or stands behind a number or a telephone.
+fn is_transfer(look: &Look) -> bool {
+    let space = usize::from(look.back(0) == Some(' '));
+    look.back(space) == Some('转')
+        && look.back(space + 1).is_none_or(|c| c.is_ascii_digit() || "，。,机话请线 \n".contains(c))
 }
 
 /// +86 138…, +1 415 555 2671, and (010) 12345678.

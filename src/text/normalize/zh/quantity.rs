@@ -22,8 +22,12 @@ fn with_letter(look: &Look, number: &Number) -> Option<Reading> {
     match letter {
         'k' | 'K' => {
             let pay = (0..8).any(|n| look.back(n).is_some_and(|c| "薪資资入价價费費".contains(c)));
-            pay.then_some(())?;
-            Reading::say(end, number.scaled(3)?)
+            let counted = letter == 'k'
+                && look.peek(end).is_some_and(|c| "块元字人米步次条个份张票赞粉".contains(c));
+            (pay || counted).then_some(())?;
+            let spoken = number.scaled(3)?;
+            let two = number.whole == "2" && number.is_integer();
+            Reading::say(end, if two { "两千".into() } else { spoken })
         }
         'w' | 'W' if more || letter == 'w' => Reading::say(end, format!("{}万", number.counted())),
         's' if number.is_year() && number.whole.ends_with('0') => {

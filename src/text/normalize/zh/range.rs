@@ -2,7 +2,7 @@
 
 use super::cardinal::{code, digits};
 use super::measure;
-use super::near::{any_at, behind_word, chinese_at, letter_at, range_sign, skip_space};
+use super::near::{any_at, behind_word, chinese_at, ends_with, letter_at, range_sign, skip_space};
 use super::number::{Number, digit_at};
 use super::tail::Tail;
 use crate::text::normalize::look::Look;
@@ -60,6 +60,11 @@ pub fn range(look: &Look, first: &Number) -> Option<Reading> {
         () if dated => number.without_leading_zeros(),
         () => number.spoken(),
     };
+    // 满200-30 is a discount.
+    let discount = dash && ["满", "减"].iter().any(|word| ends_with(look, 0, word));
+    if falls && discount {
+        return Reading::say(end, format!("{}减{}", first.spoken(), second.spoken()));
+    }
     let between = if falls && dash && !measured && !dated { "比" } else { to };
     let sum = any_at(look, skip_space(look, end), &["=", "等于", "等於"]);
     (!sum).then(|| Reading::Say {

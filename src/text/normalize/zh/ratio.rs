@@ -46,6 +46,12 @@ const BEHIND: &[&str] = &[
     "横扫",
     "战平",
     "落后",
+    "不敌",
+    "负于",
+    "逼平",
+    "小胜",
+    "憾负",
+    "告捷",
     "的比分",
     "的比例",
     "比例",
@@ -63,7 +69,34 @@ const BEHIND: &[&str] = &[
 pub fn is_meant(look: &Look, end: usize) -> bool {
     // 以3:30为准 is a time.
     let time = any_at(look, end, &["为", "前", "后", "开", "起"]);
-    !time && behind_word(look, BEFORE) || any_at(look, end, BEHIND) || behind_score(look)
+    !time && behind_word(look, BEFORE)
+        || any_at(look, end, BEHIND)
+        || behind_score(look)
+        || is_set(look, end)
+}
+
+/// Whether two numbers with a hyphen are one of several sets: 21-15、18-21、21-19.
+fn is_set(look: &Look, end: usize) -> bool {
+    let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+    let listed = |c: Option<char>| matches!(c, Some('、' | '，' | ','));
+    let after = listed(look.peek(end)) && digit(look.peek(end + 1));
+    let before = listed(look.back(0)) && digit(look.back(1));
+    // One of the neighbours falls, so that they are no ranges.
+    let pair = |a: String, b: String| matches!((a.parse::<u32>(), b.parse::<u32>()), (Ok(a), Ok(b)) if a > b);
+    let falls_behind = || {
+        let text: String =
+            (1..8).map_while(|n| look.back(n)).collect::<Vec<_>>().iter().rev().collect();
+        let tail = text.rsplit(['、', '，', ',']).next().unwrap_or_default();
+        tail.split_once('-').is_some_and(|(a, b)| pair(a.into(), b.into()))
+    };
+    let falls_ahead = || {
+        let first = look.count(end + 1, 3, |c| c.is_ascii_digit());
+        let second = look.count(end + 2 + first, 3, |c| c.is_ascii_digit());
+        look.peek(end + 1 + first) == Some('-')
+            && pair(look.text(end + 1, first), look.text(end + 2 + first, second))
+    };
+    look.peek(end - 1).is_some_and(|c| c.is_ascii_digit())
+        && (before && falls_behind() || after && falls_ahead())
 }
 
 /// Whether a score that cannot be a time stands before the place, as in 25:20、23:25.
@@ -100,6 +133,9 @@ pub fn ratio(look: &Look, _: &Context) -> Option<Reading> {
 /// 3/4, and 1 1/2 with a whole number before it.
 pub fn fraction(look: &Look, _: &Context) -> Option<Reading> {
     let first = Number::integer(look, 0)?;
+    if let Some(found) = rating(look).or_else(|| date_beside_weekday(look)) {
+        return Some(found);
+    }
     match look.peek(first.len)? {
         '/' => {
             let (len, spoken) = simple(look, 0)?;
@@ -115,6 +151,42 @@ pub fn fraction(look: &Look, _: &Context) -> Option<Reading> {
             Reading::say(first.len + 1, format!("{}又{spoken}", first.spoken()))
         }
     }
+}
+
+/// 4.8/5: a mark, and the best one.
+fn rating(look: &Look) -> Option<Reading> {
+    let mark = Number::read(look, 0)?;
+    if mark.is_integer() || look.peek(mark.len)? != '/' {
+        return None;
+    }
+    let best = Number::integer(look, mark.len + 1)?;
+    matches!(&*best.whole, "5" | "10" | "100").then_some(())?;
+    let end = mark.len + 1 + best.len;
+    let goes_on = look.peek(end).is_some_and(|c| c.is_ascii_alphanumeric() || "./".contains(c));
+    let points = usize::from(look.peek(end) == Some('分'));
+    let spoken = format!("{}分，满分{}分", mark.spoken(), best.spoken());
+    (!goes_on).then(|| Reading::Say { len: end + points, spoken })
+}
+
+/// 周三（3/20） and 3/20（周三）: a month and a day.
+fn date_beside_weekday(look: &Look) -> Option<Reading> {
+    let month = Number::integer(look, 0)?;
+    if month.len > 2 || look.peek(month.len)? != '/' {
+        return None;
+    }
+    let day = Number::integer(look, month.len + 1)?;
+    let end = month.len + 1 + day.len;
+    let fits = matches!(month.value(), Some(1..=12)) && matches!(day.value(), Some(1..=31));
+    let open = |c: Option<char>| matches!(c, Some('(' | '（'));
+    let before = open(look.back(0))
+        && look.back(1).is_some_and(|c| "一二三四五六日天".contains(c))
+        && look.back(2).is_some_and(|c| "周期".contains(c));
+    let after = open(look.peek(end)) && any_at(look, end + 1, &["周", "星期"]);
+    let ends = !look.peek(end).is_some_and(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '.'));
+    (fits && ends && (before || after)).then(|| Reading::Say {
+        len: end,
+        spoken: format!("{}月{}日", month.without_leading_zeros(), day.without_leading_zeros()),
+    })
 }
 
 /// A fraction at `n`.

@@ -1,5 +1,6 @@
 //! Signs between and before numbers and words.
 
+use super::cardinal::code;
 use super::measure;
 use super::near::{any_at, chinese_at, letter_at, range_sign, skip_space};
 use super::number::{Number, digit_at};
@@ -36,6 +37,15 @@ pub fn dash(look: &Look, context: &Context) -> Option<Reading> {
     }
     let money = look.peek(1).is_some_and(|c| "$¥￥€£".contains(c));
     let minus = look.peek(1) == Some('-') && digit_at(look, 2) && tilde;
+    // Qwen2-72B is a name.
+    let name = first == '-' && digit && {
+        let digits = (0..4).take_while(|n| look.back(*n).is_some_and(|c| c.is_ascii_digit()));
+        let n = digits.count();
+        n > 0 && (n..n + 2).all(|n| look.back(n).is_some_and(|c| c.is_ascii_alphabetic()))
+    };
+    if name {
+        return Reading::say(1, "");
+    }
     if amount && (digit || money || minus) {
         // 零下5-3 and the like are ranges too; a minus has a space before it.
         return Reading::say(1, "到");
@@ -255,7 +265,12 @@ pub fn word_sign(look: &Look, _: &Context) -> Option<Reading> {
                 return Reading::say(1, "井");
             }
             let number = Number::integer(look, 1).filter(|_| look.back(0) != Some('#'));
-            let spoken = number.map(|n| (1 + n.len, format!("{}号", n.spoken())));
+            let spoken = number.map(|n| {
+                let long = n.whole.len() > 4 || n.whole.starts_with('0');
+                let name = if long { code(&n.whole) } else { n.spoken() };
+                let said = look.peek(1 + n.len) == Some('号');
+                (1 + n.len, if said { name } else { name + "号" })
+            });
             return spoken
                 .map_or_else(|| Reading::say(1, ""), |(len, spoken)| Reading::say(len, spoken));
         }

@@ -102,6 +102,12 @@ fn is_other(look: &Look, n: usize) -> bool {
         return false;
     }
     let networks = ["网", "手机", "信号", "套餐", "时代", "基站", "流量", "技术", "通信"];
+    // The unknown of a term: 3x+5=20.
+    if look.peek(n) == Some('x') {
+        let spaced = usize::from(look.peek(n + 1) == Some(' '));
+        let sign = look.peek(n + 1 + spaced);
+        return sign.is_some_and(|c| "+-−=^²³*<>≤≥".contains(c));
+    }
     match look.peek(n) {
         // 5 x 3 is a product.
         Some('x' | 'X') if n > 0 && look.peek(n - 1) == Some(' ') => return true,
