@@ -61,7 +61,7 @@ impl Default for ServerConfig {
 pub struct ModelSettings {
     /// A CosyVoice2 directory. Unset: the bundled voice.
     pub dir: Option<PathBuf>,
-    /// `cpu` or `cuda`.
+    /// `cpu`, `cuda`, or `auto`: CUDA where there is a GPU that can be used, else the CPU.
     pub device: String,
     /// Numbers the language model's weights are held in: `f32` or `f16`.
     pub dtype: String,
@@ -463,8 +463,8 @@ impl Config {
         seconds("jobs.lease", jobs.lease, 0.1)?;
         seconds("storage.upload_hours", storage.upload_hours * 3600.0, 0.0)?;
         seconds("storage.result_hours", storage.result_hours * 3600.0, 0.0)?;
-        if !matches!(self.model.device.as_str(), "cpu" | "cuda") {
-            let reason = "must be `cpu` or `cuda`";
+        if !matches!(self.model.device.as_str(), "cpu" | "cuda" | "auto") {
+            let reason = "must be `cpu`, `cuda` or `auto`";
             return Err(ConfigError::value("model.device", &self.model.device, reason));
         }
         Ok(())

@@ -59,8 +59,8 @@ struct ModelArgs {
     /// A CosyVoice2 model directory [default: the bundled voice]
     #[arg(long, value_name = "DIR")]
     model_dir: Option<PathBuf>,
-    /// Where to compute
-    #[arg(long, value_parser = ["cpu", "cuda"])]
+    /// Where to compute; auto: on a GPU that can be used, else on the CPU [default: cpu]
+    #[arg(long, value_parser = ["cpu", "cuda", "auto"])]
     device: Option<String>,
 }
 

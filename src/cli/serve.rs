@@ -52,9 +52,10 @@ impl ServeArgs {
 }
 
 pub fn run(args: ServeArgs) -> Result<(), Failure> {
-    let config = setup::config(&args.model, args.flags())?;
+    let mut config = setup::config(&args.model, args.flags())?;
     server::check(&config)?;
     telemetry::init(&config.log)?;
+    setup::settle_device(&mut config);
     let (engine, loaded) = setup::start_engine(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -3,10 +3,13 @@
 use super::{Failure, ModelArgs};
 use crate::audio::{self, Clip};
 use crate::config::Config;
-use crate::engine::{self, EngineHandle, EngineSettings, Readings, Registry, Store};
-use crate::model::cosyvoice2::{CosyVoice2, LoadOptions, ModelConfig, ModelError};
+use crate::engine::{self, Budget, EngineHandle, EngineSettings, Readings, Registry, Store};
+use crate::model::cosyvoice2::{
+    CosyVoice2, Footprint, LoadOptions, ModelConfig, ModelError, RandomSize,
+};
 use crate::model::device;
 use crate::model::nn::Precision;
+use burn::tensor::Device;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::Read;
@@ -39,10 +42,14 @@ pub fn model_dir(config: &Config) -> Result<PathBuf, Failure> {
             let what = if dir.exists() { "is not a directory" } else { "does not exist" };
             Err(format!("the model directory {} {what}", dir.display()).into())
         }
-        None => bundled_dir().ok_or_else(|| {
-            format!("the bundled voice {BUNDLED} was not found; run from the project's folder or set --model-dir").into()
-        }),
+        None => bundled(),
     }
+}
+
+fn bundled() -> Result<PathBuf, Failure> {
+    bundled_dir().ok_or_else(|| {
+        format!("the bundled voice {BUNDLED} was not found; run from the project's folder or set --model-dir").into()
+    })
 }
 
 /// The bundled voice: below the working directory, beside the executable, or where the binary was
@@ -104,27 +111,81 @@ pub fn load_options(config: &Config) -> LoadOptions {
     LoadOptions { precision, left_blocks: config.flow.left_blocks }
 }
 
+/// Replaces device `auto` by what it comes to on this machine, so that everybody who asks the
+/// settings is told the same. The log says why.
+pub fn settle_device(config: &mut Config) {
+    config.model.device = device::settle(&config.model.device).to_owned();
+}
+
+/// Checks that what the settings let the model and its sessions take is there, where the device
+/// tells what it has.
+fn check_memory(
+    config: &Config,
+    on: &Device,
+    footprint: impl FnOnce() -> Result<Footprint, ModelError>,
+) -> Result<(), Failure> {
+    let Some(memory) = device::memory(on) else { return Ok(()) };
+    let footprint = footprint()?;
+    let budget = Budget::new(footprint, &config.engine, config.flow.left_blocks);
+    budget.check(memory)?;
+    tracing::info!("memory of the GPU: {budget} of {} MiB free", memory.free >> 20);
+    let (most, holds) = (config.engine.max_sessions as u64, budget.sentences());
+    if holds < most {
+        tracing::warn!(
+            "a sentence of 10 s takes {} MiB of engine.cache_mib, which holds {holds} of them: fewer than engine.max_sessions = {most} will speak at a time; raise engine.cache_mib or set flow.left_blocks",
+            budget.sentence >> 20,
+        );
+    }
+    Ok(())
+}
+
 /// Starts the engine; the receiver tells when the model is loaded and warm.
 pub fn start_engine(
     config: &Config,
 ) -> Result<(EngineHandle, oneshot::Receiver<Result<(), ModelError>>), Failure> {
     let dir = model_dir(config)?;
     let device = device::by_name(&config.model.device)?;
-    let sample_rate = ModelConfig::from_dir(&dir)?.sample_rate;
-    let settings = EngineSettings {
-        engine: config.engine.clone(),
-        limits: config.limits.clone(),
-        registry: registry(&dir, config)?,
-        readings: Readings::open(&config.text)?,
-        sample_rate: u32::try_from(sample_rate)?,
-    };
+    let model = ModelConfig::from_dir(&dir)?;
+    check_memory(config, &device, || Footprint::of(&dir, &model))?;
+    let settings = engine_settings(config, &dir, &model)?;
     let options = load_options(config);
     Ok(engine::start(settings, move || CosyVoice2::load(&dir, &device, options))?)
 }
 
+fn engine_settings(
+    config: &Config,
+    dir: &Path,
+    model: &ModelConfig,
+) -> Result<EngineSettings, Failure> {
+    Ok(EngineSettings {
+        engine: config.engine.clone(),
+        limits: config.limits.clone(),
+        registry: registry(dir, config)?,
+        readings: Readings::open(&config.text)?,
+        sample_rate: u32::try_from(model.sample_rate)?,
+    })
+}
+
 /// Starts the engine and waits until it is ready.
 pub fn ready_engine(config: &Config) -> Result<EngineHandle, Failure> {
-    let (handle, loaded) = start_engine(config)?;
+    until_loaded(start_engine(config)?)
+}
+
+/// [`ready_engine`] with a model of random weights, which takes text and voices from the bundled
+/// one.
+pub fn ready_random_engine(config: &Config, size: RandomSize) -> Result<EngineHandle, Failure> {
+    let dir = bundled()?;
+    let device = device::by_name(&config.model.device)?;
+    check_memory(config, &device, || size.footprint(&dir))?;
+    let settings = engine_settings(config, &dir, &size.config(&dir)?)?;
+    let options = load_options(config);
+    let load = move || CosyVoice2::random(size, &dir, &device, options);
+    until_loaded(engine::start(settings, load)?)
+}
+
+fn until_loaded(
+    (handle, loaded): (EngineHandle, oneshot::Receiver<Result<(), ModelError>>),
+) -> Result<EngineHandle, Failure> {
     loaded.blocking_recv().map_err(|_| "the engine thread ended while loading")??;
     Ok(handle)
 }

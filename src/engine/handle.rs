@@ -3,7 +3,9 @@
 use super::{EngineError, Prompt, Readings, Registry};
 use crate::audio::Clip;
 use crate::model::cosyvoice2::SamplingOptions;
+use crate::model::device::{self, DeviceMemory};
 use crate::text::Normalizer;
+use burn::tensor::Device;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -167,6 +169,8 @@ pub(super) struct Shared {
     sample_rate: u32,
     registry: Registry,
     readings: Readings,
+    /// Where the model is, once it is loaded.
+    pub device: OnceLock<Device>,
 }
 
 impl Shared {
@@ -183,6 +187,7 @@ impl Shared {
             sample_rate,
             registry,
             readings,
+            device: OnceLock::new(),
         }
     }
 
@@ -275,6 +280,11 @@ impl EngineHandle {
             sample_rate: shared.sample_rate,
             voices: shared.registry.names(),
         }
+    }
+
+    /// Memory of the model's device. None on the CPU, and while there is no model.
+    pub fn device_memory(&self) -> Option<DeviceMemory> {
+        self.shared.device.get().and_then(device::memory)
     }
 
     /// The recording and transcript of a registered voice. Reads a stored one from disk.

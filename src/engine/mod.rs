@@ -4,6 +4,7 @@
 //! nothing here knows HTTP.
 
 mod batch;
+mod budget;
 mod error;
 mod expected;
 mod feed;
@@ -19,6 +20,7 @@ mod voices;
 mod words;
 
 pub use crate::model::cosyvoice2::SamplingOptions;
+pub use budget::{Budget, TooLarge};
 pub use error::EngineError;
 pub use handle::{
     AudioEvent, EngineHandle, EngineStatus, Session, SpeakRequest, Summary, TextEvent, TextInput,

@@ -85,7 +85,11 @@ pub fn start(
             typical_bytes: 0,
             closed: false,
         };
-        engine.warm_up();
+        let _ = engine.shared.device.set(engine.model.device().clone());
+        if let Err(reason) = engine.warm_up() {
+            let _ = loaded.send(Err(ModelError::Failed(reason)));
+            return;
+        }
         engine.shared.ready.store(true, Ordering::Release);
         let _ = loaded.send(Ok(()));
         engine.run(&runtime);
@@ -136,7 +140,10 @@ struct Engine {
 impl Engine {
     /// Makes the default voice ready and runs every part of the model, so that the first client
     /// does not pay for it, and so that the speed of the machine is known.
-    fn warm_up(&mut self) {
+    ///
+    /// # Errors
+    /// What the model failed of. A GPU tells only now what went wrong while it was loaded.
+    fn warm_up(&mut self) -> Result<(), String> {
         for _ in 0..2 {
             // What a cold machine took says little about the next time.
             self.meter = Meter::default();
@@ -145,9 +152,15 @@ impl Engine {
             while !self.sessions.is_empty() {
                 self.poll();
                 self.step();
-                while events.try_recv().is_ok() {}
+                while let Ok(event) = events.try_recv() {
+                    if let super::AudioEvent::Failed(error @ EngineError::Failed(_)) = event {
+                        return Err(format!("the model was loaded but cannot speak: {error}"));
+                    }
+                }
             }
+            // A model without the default voice is not warm, but it can speak with other voices.
         }
+        Ok(())
     }
 
     fn run(&mut self, runtime: &tokio::runtime::Runtime) {

@@ -3,6 +3,8 @@
 //! Knows tensors; knows nothing of sessions, HTTP or configuration files of the server.
 
 pub mod cosyvoice2;
+#[cfg(any(feature = "cuda", test))]
+mod cuda;
 pub mod device;
 pub mod nn;
 pub mod weights;

@@ -187,6 +187,9 @@ async fn readiness(State(app): State<Arc<App>>) -> impl IntoResponse {
 async fn prometheus(State(app): State<Arc<App>>) -> impl IntoResponse {
     let status = app.engine.status();
     metrics::observe(status.active, status.queued, app.websockets());
+    if let Some(memory) = app.engine.device_memory() {
+        metrics::device_memory(memory.total - memory.free.min(memory.total), memory.total);
+    }
     if let Some(store) = app.jobs.load().await {
         metrics::jobs::observe(store);
     }

@@ -36,6 +36,8 @@ const VOICE_MISSES: &str = "mynah_voice_cache_misses_total";
 const PROMPT_WARNINGS: &str = "mynah_prompt_warnings_total";
 const LOAD: &str = "mynah_load_ratio";
 const GUARD: &str = "mynah_guard_total";
+const DEVICE_USED: &str = "mynah_device_memory_used_bytes";
+const DEVICE_TOTAL: &str = "mynah_device_memory_total_bytes";
 
 const FIRST_PACKET_BUCKETS: &[f64] =
     &[0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0];
@@ -141,6 +143,8 @@ fn describe() {
         PROMPT_WARNINGS,
         "Recordings of clients that may make poor voices, by reason."
     );
+    describe_gauge!(DEVICE_USED, "Memory of the GPU in use in bytes, by all processes.");
+    describe_gauge!(DEVICE_TOTAL, "Memory of the GPU in bytes.");
     describe_gauge!(LOAD, "Share of the machine's speed that the running sessions need.");
     for name in
         [REQUESTS, SUCCESSES, FAILURES, CANCELLED, UNDERRUNS, STALLED, VOICE_HITS, VOICE_MISSES]
@@ -233,6 +237,12 @@ pub fn load(ratio: f64) {
     gauge!(LOAD).set(ratio);
 }
 
+/// Memory of the model's device in bytes. Never said of the CPU.
+pub fn device_memory(used: u64, total: u64) {
+    gauge!(DEVICE_USED).set(used as f64);
+    gauge!(DEVICE_TOTAL).set(total as f64);
+}
+
 /// So much audio was made.
 pub fn audio(seconds: f64) {
     AUDIO_MICROS.fetch_add((seconds * 1e6).round() as u64, Ordering::Relaxed);
@@ -284,6 +294,7 @@ mod tests {
         stage(Stage::LlmStep, Duration::from_millis(1), 4);
         cache_bytes("voices", 1);
         load(0.5);
+        device_memory(1, 2);
         jobs::began(0.1);
         jobs::ended("completed", Some(2.0));
         jobs::observe(jobs::JobStore {
@@ -316,6 +327,8 @@ mod tests {
             VOICE_HITS,
             VOICE_MISSES,
             LOAD,
+            DEVICE_USED,
+            DEVICE_TOTAL,
             jobs::QUEUED,
             jobs::RUNNING,
             jobs::ENDED,

@@ -19,7 +19,7 @@ pub enum TextPace {
 
 /// What a client asks for.
 pub struct Job {
-    pub text: &'static str,
+    pub text: String,
     pub pace: TextPace,
     pub voice: VoiceSource,
     pub seed: u64,
@@ -67,7 +67,7 @@ pub async fn speak(engine: &EngineHandle, job: Job) -> Result<Outcome, Failure> 
     let session = engine.speak(SpeakRequest {
         id: "bench".into(),
         voice: job.voice,
-        text: if whole { TextInput::Whole(job.text.into()) } else { TextInput::Stream },
+        text: if whole { TextInput::Whole(job.text.clone()) } else { TextInput::Stream },
         streaming: true,
         speed: 1.0,
         seed: Some(job.seed),
@@ -81,7 +81,7 @@ pub async fn speak(engine: &EngineHandle, job: Job) -> Result<Outcome, Failure> 
     };
     let typing = async move {
         if let TextPace::Words(rate) = job.pace {
-            type_words(job.text, rate, &text, start).await;
+            type_words(&job.text, rate, &text, start).await;
             start.elapsed().as_secs_f64()
         } else {
             0.0

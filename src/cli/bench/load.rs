@@ -33,7 +33,9 @@ pub enum Voices {
 /// What all clients have in common.
 pub struct Workload {
     pub engine: EngineHandle,
-    pub text: TextPace,
+    /// In place of [`SENTENCES`].
+    text: Option<String>,
+    pub pace: TextPace,
     pub voices: Voices,
     /// Whether a client listens to the end before it asks for more.
     pub realtime: bool,
@@ -45,12 +47,13 @@ pub struct Workload {
 impl Workload {
     pub fn new(
         engine: EngineHandle,
-        text: TextPace,
+        text: Option<String>,
+        pace: TextPace,
         voices: Voices,
         realtime: bool,
         progress: ProgressBar,
     ) -> Self {
-        Self { engine, text, voices, realtime, progress, made: Cell::new(0) }
+        Self { engine, text, pace, voices, realtime, progress, made: Cell::new(0) }
     }
 
     /// The next request: the sentence of that turn in a voice of its own or everybody's.
@@ -60,8 +63,9 @@ impl Workload {
             Voices::Cached => VoiceSource::Named(DEFAULT_VOICE.into()),
             Voices::New(prompt) => unheard(prompt, number),
         };
-        let text = SENTENCES[turn % SENTENCES.len()];
-        Job { text, pace: self.text, voice, seed: turn as u64 }
+        let sentence = SENTENCES[turn % SENTENCES.len()];
+        let text = self.text.clone().unwrap_or_else(|| sentence.to_owned());
+        Job { text, pace: self.pace, voice, seed: turn as u64 }
     }
 
     async fn one(&self, turn: usize) -> Result<Outcome, Failure> {
@@ -137,7 +141,7 @@ mod tests {
 
     fn workload(realtime: bool, text: TextPace, engine: EngineConfig) -> Workload {
         let engine = start_silent(&engine);
-        Workload::new(engine, text, Voices::Cached, realtime, ProgressBar::hidden())
+        Workload::new(engine, None, text, Voices::Cached, realtime, ProgressBar::hidden())
     }
 
     fn spoken(outcomes: &[Outcome]) -> usize {

@@ -19,6 +19,7 @@ mod stages;
 use super::{Failure, ModelArgs, setup};
 use crate::config::Config;
 use crate::engine::DEFAULT_VOICE;
+use crate::model::cosyvoice2::RandomSize;
 use crate::telemetry::metrics;
 use clap::{Args, ValueEnum};
 use client::{Outcome, TextPace};
@@ -56,6 +57,9 @@ engine's sending a packet to the client's having it, which is what server and ne
 the moment the clock had set for it, which adds the timer's grain of a millisecond and late threads. \
 Server and clients share this process and its processors.
 
+--random-weights: text is cut by the bundled voice's tokenizer, and an utterance has five speech tokens \
+(0.2 s) for each of its text tokens, so that speech is about as long as a person's.
+
 --hops: wall time between packets of one utterance that never ends, its tokens, mel and samples, at \
 packet n (median of three utterances).
 
@@ -69,6 +73,24 @@ enum Pace {
     Max,
     /// When it has been heard to its end
     Realtime,
+}
+
+/// Whose shapes a model of random weights has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Random {
+    /// The official CosyVoice2-0.5B
+    Full,
+    /// The bundled voice
+    Mini,
+}
+
+impl From<Random> for RandomSize {
+    fn from(random: Random) -> Self {
+        match random {
+            Random::Full => Self::Full,
+            Random::Mini => Self::Mini,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -99,6 +121,12 @@ pub struct BenchArgs {
     /// Every request brings a recording that nobody used before
     #[arg(long)]
     new_voice: bool,
+    /// A model of these shapes with random weights: the cost of the real one, and noise for speech
+    #[arg(long, value_enum, value_name = "SIZE", conflicts_with_all = ["model_dir", "hops", "server_only"])]
+    random_weights: Option<Random>,
+    /// What is spoken, in place of everyday sentences
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["hops", "server_only"])]
+    text: Option<String>,
     /// Measure the cost of packets 1 to 60 of one long utterance
     #[arg(long, conflicts_with_all = OF_CLIENTS)]
     hops: bool,
@@ -137,7 +165,8 @@ pub fn run(args: BenchArgs) -> Result<(), Failure> {
         Some(file) => Some((file, compare::read(file)?)),
         None => None,
     };
-    let config = setup::config(&args.model, json!({}))?;
+    let mut config = setup::config(&args.model, json!({}))?;
+    setup::settle_device(&mut config);
     let model = if args.server_only { None } else { Some(setup::model_dir(&config)?) };
     let machine = Machine::look(&config.model.device);
     machine.warn_if_busy();
@@ -146,7 +175,11 @@ pub fn run(args: BenchArgs) -> Result<(), Failure> {
         commit: option_env!("MYNAH_COMMIT"),
         machine,
         precision: config.model.dtype.clone(),
-        model: model.map(|dir| dir.file_name().unwrap_or_default().to_string_lossy().into_owned()),
+        model:
+            args.random_weights
+                .map(|size| RandomSize::from(size).name().to_owned())
+                .or(model
+                    .map(|dir| dir.file_name().unwrap_or_default().to_string_lossy().into_owned())),
         text: if args.bistream || args.hops || args.server_only { "bistream" } else { "whole" },
         token_rate: args.token_rate,
         voice: if args.new_voice { "new" } else { "cached" },
@@ -208,10 +241,13 @@ fn clients(
     let registry = metrics::install();
     let load = Instant::now();
     progress.set_message("loading the model");
-    let engine = setup::ready_engine(&config)?;
+    let engine = match args.random_weights {
+        Some(size) => setup::ready_random_engine(&config, size.into())?,
+        None => setup::ready_engine(&config)?,
+    };
     report.load_seconds = Some(spread::round(load.elapsed().as_secs_f64()));
     let realtime = args.pace == Pace::Realtime;
-    let workload = Workload::new(engine, text, voices, realtime, progress);
+    let workload = Workload::new(engine, args.text.clone(), text, voices, realtime, progress);
     let gpu = config.model.device == "cuda";
     // All clients on this one thread: they only wait, and the engine keeps its processors.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;

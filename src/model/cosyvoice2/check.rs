@@ -1,5 +1,6 @@
 //! What a model directory holds, against what the model needs.
 
+use super::model::{Component, Rest};
 use super::{CosyVoice2, LoadOptions, ModelConfig, ModelError};
 use burn::tensor::Device;
 use std::cell::RefCell;
@@ -31,13 +32,9 @@ impl CosyVoice2 {
     pub fn check(dir: &Path, device: &Device) -> Result<Report, ModelError> {
         let config = ModelConfig::from_dir(dir)?;
         let report = RefCell::new(Report { files: Vec::new(), problems: Vec::new() });
-        let loaded = Self::load_with(
-            dir,
-            config,
-            device,
-            LoadOptions::default(),
-            |weights| weights.tolerant(),
-            |weights| {
+        let loaded = Rest::of(dir, config).and_then(|rest| {
+            let open = |component: Component| Ok(component.open(dir)?.tolerant());
+            Self::load_with(rest, device, LoadOptions::default(), open, |weights| {
                 let mut report = report.borrow_mut();
                 report.files.push(FileReport {
                     path: weights.path().into(),
@@ -45,8 +42,8 @@ impl CosyVoice2 {
                     unused: weights.unused(),
                 });
                 report.problems.extend(weights.problems().iter().map(ToString::to_string));
-            },
-        );
+            })
+        });
         let mut report = report.into_inner();
         if let Err(error) = loaded {
             report.problems.push(error.to_string());

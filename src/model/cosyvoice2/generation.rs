@@ -50,9 +50,9 @@ pub struct GenerationOptions {
 }
 
 impl GenerationOptions {
-    fn limits(&self) -> LengthLimits {
+    fn limits(&self, model: &CosyVoice2) -> LengthLimits {
         let most = self.sampling.max_speech_tokens.unwrap_or(usize::MAX);
-        LengthLimits { most, ..Default::default() }
+        LengthLimits { most, ..model.lengths }
     }
 }
 
@@ -131,7 +131,7 @@ impl Generation {
     ) -> Self {
         let decoder = WholeDecoder::new(
             model.config.speech_token_size as u32,
-            options.limits(),
+            options.limits(model),
             &voice.prompt_text,
             text,
             &voice.prompt_speech,
@@ -152,7 +152,7 @@ impl Generation {
         let rules = BistreamOptions {
             eos: model.config.speech_token_size as u32,
             mix_ratio: model.config.mix_ratio,
-            limits: options.limits(),
+            limits: options.limits(model),
             max_text: options.max_text_tokens,
             rules: Rules::Trained,
         };
@@ -174,7 +174,7 @@ impl Generation {
             + voice.prompt_text.len()
             + voice.prompt_speech.len()
             + text_tokens
-            + options.limits().max(text_tokens);
+            + options.limits(model).max(text_tokens);
         let guarding = options
             .guards
             .then(|| Box::new(Guarding::new(&decoder, options.first_hop, voice.loudness)));

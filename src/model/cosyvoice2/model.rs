@@ -2,6 +2,7 @@
 
 use super::campplus::Campplus;
 use super::config::{CampplusConfig, SpeechTokenizerConfig};
+use super::decode::LengthLimits;
 use super::fingerprint::fingerprint;
 use super::flow::Flow;
 use super::hift::Hift;
@@ -11,7 +12,7 @@ use super::tokenizer::TextTokenizer;
 use super::{ModelConfig, ModelError};
 use crate::audio::Frames;
 use crate::model::nn::Precision;
-use crate::model::weights::Weights;
+use crate::model::weights::{Weights, WeightsError};
 use burn::tensor::{Device, Tensor, TensorData};
 use std::path::{Path, PathBuf};
 
@@ -28,7 +29,47 @@ pub struct CosyVoice2 {
     pub(super) speech_tokenizer: SpeechTokenizer,
     pub(super) campplus: Campplus,
     pub(super) device: Device,
+    /// Of an utterance, by its text.
+    pub(super) lengths: LengthLimits,
     fingerprint: [u8; 32],
+}
+
+/// What a model has besides weights.
+pub(super) struct Rest {
+    pub config: ModelConfig,
+    pub tokenizer: TextTokenizer,
+    pub fingerprint: [u8; 32],
+    pub lengths: LengthLimits,
+}
+
+/// What has a weight file of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Component {
+    Llm,
+    Flow,
+    Hift,
+    SpeechTokenizer,
+    Campplus,
+}
+
+impl Component {
+    pub const ALL: [Self; 5] =
+        [Self::Llm, Self::Flow, Self::Hift, Self::SpeechTokenizer, Self::Campplus];
+
+    /// Its file in a directory of the official layout.
+    pub fn open(self, dir: &Path) -> Result<Weights, WeightsError> {
+        match self {
+            Self::Llm => Weights::open_either(dir, "llm"),
+            Self::Flow => Weights::open_either(dir, "flow"),
+            Self::Hift => {
+                Weights::open_either(dir, "hift")?.rename(|key| key.replace("generator.", ""))
+            }
+            Self::SpeechTokenizer => {
+                speech_tokenizer::open_weights(&either(dir, "speech_tokenizer_v2"))
+            }
+            Self::Campplus => Weights::open(either(dir, "campplus")),
+        }
+    }
 }
 
 /// How a model is loaded.
@@ -38,6 +79,15 @@ pub struct LoadOptions {
     pub precision: Precision,
     /// Blocks that the streaming flow looks back at, see [`Flow::set_left_blocks`]; 0: all.
     pub left_blocks: usize,
+}
+
+impl Rest {
+    /// Of a directory whose configuration is `config`.
+    pub fn of(dir: &Path, config: ModelConfig) -> Result<Self, ModelError> {
+        let tokenizer = TextTokenizer::open(&dir.join("CosyVoice-BlankEN"))?;
+        let lengths = LengthLimits::default();
+        Ok(Self { config, tokenizer, fingerprint: fingerprint(dir)?, lengths })
+    }
 }
 
 impl CosyVoice2 {
@@ -53,48 +103,48 @@ impl CosyVoice2 {
     /// The first file or tensor that is missing or is not what the configuration says.
     pub fn load(dir: &Path, device: &Device, options: LoadOptions) -> Result<Self, ModelError> {
         let config = ModelConfig::from_dir(dir)?;
-        Self::load_with(dir, config, device, options, |weights| weights, |_| {})
+        let open = |component: Component| component.open(dir);
+        Self::load_with(Rest::of(dir, config)?, device, options, open, |_| {})
     }
 
-    /// Loads with every file's [`Weights`] passed through `open` before, and `close` after, its
+    /// Loads every component from what `open` gives for it; `close` gets that back when the
     /// component has taken what it needs.
     pub(super) fn load_with(
-        dir: &Path,
-        config: ModelConfig,
+        rest: Rest,
         device: &Device,
         options: LoadOptions,
-        open: impl Fn(Weights) -> Weights,
+        open: impl Fn(Component) -> Result<Weights, WeightsError>,
         mut close: impl FnMut(Weights),
     ) -> Result<Self, ModelError> {
-        let tokenizer = TextTokenizer::open(&dir.join("CosyVoice-BlankEN"))?;
-
-        let weights = open(Weights::open_either(dir, "llm")?);
+        let Rest { config, tokenizer, fingerprint, lengths } = rest;
+        let weights = open(Component::Llm)?;
         let scope = weights.scope(device);
         let llm = Llm::load_as(&scope, &config.llm, config.speech_token_size, options.precision)?;
         close(weights);
 
-        let weights = open(Weights::open_either(dir, "flow")?);
+        let weights = open(Component::Flow)?;
         let mut flow =
             Flow::load(&weights.scope(device), &config.flow, config.spk_embed_dim, MEL_BINS)?;
         flow.set_left_blocks(options.left_blocks);
         close(weights);
 
-        let weights = Weights::open_either(dir, "hift")?;
-        let weights = open(weights.rename(|key| key.replace("generator.", ""))?);
+        let weights = open(Component::Hift)?;
         let hift = Hift::load(&weights.scope(device), &config.hift)?;
         close(weights);
 
-        let weights = open(speech_tokenizer::open_weights(&either(dir, "speech_tokenizer_v2"))?);
+        let weights = open(Component::SpeechTokenizer)?;
         let sizes = match &config.speech_tokenizer {
             stated if *stated != SpeechTokenizerConfig::default() => stated.clone(),
+            stated if !weights.has_shapes() => stated.clone(),
             _ => SpeechTokenizerConfig::from_weights(&weights)?,
         };
         let speech_tokenizer = SpeechTokenizer::load(&weights.scope(device), &sizes)?;
         close(weights);
 
-        let weights = open(Weights::open(either(dir, "campplus"))?);
+        let weights = open(Component::Campplus)?;
         let sizes = match &config.campplus {
             stated if *stated != CampplusConfig::default() => stated.clone(),
+            stated if !weights.has_shapes() => stated.clone(),
             _ => CampplusConfig::from_weights(&weights)?,
         };
         let campplus = Campplus::load(&weights.scope(device), &sizes)?;
@@ -109,7 +159,8 @@ impl CosyVoice2 {
             speech_tokenizer,
             campplus,
             device: device.clone(),
-            fingerprint: fingerprint(dir)?,
+            lengths,
+            fingerprint,
         })
     }
 
@@ -120,6 +171,10 @@ impl CosyVoice2 {
     /// A store of language-model caches for so many utterances at a time.
     pub fn slots(&self, most: usize) -> Slots {
         Slots::new(&self.llm, most)
+    }
+
+    pub fn device(&self) -> &Device {
+        &self.device
     }
 
     /// Whether it computes on the CPU, where a batch takes as long as its parts.
@@ -151,7 +206,7 @@ impl CosyVoice2 {
 }
 
 /// `<stem>.safetensors` where only that exists, else `<stem>.onnx`.
-fn either(dir: &Path, stem: &str) -> PathBuf {
+pub(super) fn either(dir: &Path, stem: &str) -> PathBuf {
     let (onnx, other) =
         (dir.join(stem).with_extension("onnx"), dir.join(stem).with_extension("safetensors"));
     if other.exists() && !onnx.exists() { other } else { onnx }

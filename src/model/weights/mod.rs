@@ -15,6 +15,7 @@ pub mod onnx;
 mod pickle;
 mod protobuf;
 mod pytorch;
+mod random;
 mod safetensors;
 mod state_dict;
 mod tensor_data;
@@ -37,6 +38,8 @@ pub struct Weights {
     used: Mutex<BTreeSet<String>>,
     /// Set by [`Self::tolerant`]: what would have been errors.
     problems: Option<Mutex<Vec<WeightsError>>>,
+    /// Set by [`Self::random`] and [`Self::randomised`]: values are made up.
+    invented: bool,
 }
 
 impl Weights {
@@ -69,7 +72,8 @@ impl Weights {
     }
 
     pub(crate) fn from_tensors(path: &Path, tensors: BTreeMap<String, TensorSource>) -> Self {
-        Self { path: path.into(), tensors, used: Mutex::default(), problems: None }
+        let (used, problems) = (Mutex::default(), None);
+        Self { path: path.into(), tensors, used, problems, invented: false }
     }
 
     /// From here on a tensor that is missing or wrong reads as zeros and is noted among
@@ -111,12 +115,13 @@ impl Weights {
     }
 
     pub fn contains(&self, name: &str) -> bool {
-        self.tensors.contains_key(name)
+        self.invented || self.tensors.contains_key(name)
     }
 
     /// Shape of a tensor as stored, if it exists.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        self.tensors.get(name).map(TensorSource::shape)
+        // That of a name which stands for its presence alone is nobody's.
+        self.tensors.get(name).map(TensorSource::shape).filter(|shape| *shape != [0])
     }
 
     /// Values in f32 of a tensor that must have exactly `shape`.
@@ -131,6 +136,9 @@ impl Weights {
     }
 
     fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
+        if self.invented {
+            return Ok(random::values(name, shape));
+        }
         let source = self.tensors.get(name).ok_or_else(|| WeightsError::Missing {
             file: self.path.clone(),
             tensor: name.into(),
