@@ -8,6 +8,8 @@ mod support;
 
 #[path = "golden_cases/campplus.rs"]
 mod campplus;
+#[path = "golden_cases/devices.rs"]
+mod devices;
 #[path = "golden_cases/e2e.rs"]
 mod e2e;
 #[path = "golden_cases/features.rs"]

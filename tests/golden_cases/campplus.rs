@@ -1,7 +1,6 @@
 //! CAM++ speaker encoder, from the state dict and from the folded ONNX file.
 
 use crate::support::{Golden, cases};
-use burn::tensor::Device;
 use burn::tensor::activation::relu;
 use mynah::model::cosyvoice2::campplus::{Campplus, statistics};
 use mynah::model::cosyvoice2::config::CampplusConfig;
@@ -10,7 +9,7 @@ use mynah::model::weights::Weights;
 const TOLERANCE: f32 = 1e-4;
 
 fn check(file: &str) {
-    let device = Device::flex();
+    let device = crate::support::device();
     for case in cases("campplus") {
         let golden = Golden::open(&case);
         let config: CampplusConfig =

@@ -29,7 +29,7 @@ fn load_hift(dir: &Path, device: &Device) -> Hift {
 
 #[test]
 fn golden_e2e() {
-    let device = Device::flex();
+    let device = crate::support::device();
     for dir in cases("e2e") {
         let golden = Golden::open(&dir);
         let (flow, look_ahead) = load_flow(&dir.with_file_name("flow"), &device);

@@ -25,7 +25,7 @@ struct Case {
 impl Case {
     /// The case, its model, and the proof that the model has asked for all of its weights.
     fn open(dir: &std::path::Path) -> Self {
-        let device = Device::flex();
+        let device = crate::support::device();
         let golden = Golden::open(dir);
         let config: FlowConfig = serde_json::from_value(golden.config.clone()).expect("config");
         let size = |name: &str| golden.config[name].as_u64().expect(name) as usize;

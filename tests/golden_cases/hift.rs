@@ -17,7 +17,7 @@ const WAV: f32 = 3e-3;
 
 /// Every case with the weights in both formats; each proves that all weights were asked for.
 fn each_case(test: impl Fn(&Golden, &Hift, &Device)) {
-    let device = Device::flex();
+    let device = crate::support::device();
     for dir in cases("hift") {
         let golden = Golden::open(&dir);
         let config: HiftConfig = serde_json::from_value(golden.config.clone()).expect("config");
@@ -115,7 +115,7 @@ fn golden_hift_inference() {
 fn golden_hift_speed() {
     for dir in cases("hift") {
         let golden = Golden::open(&dir);
-        let mel = golden.tensor::<3>("mel", &Device::flex());
+        let mel = golden.tensor::<3>("mel", &crate::support::device());
         golden.check("speed0_8_mel", speed_mel(mel.clone(), 0.8), DECODE);
         golden.check("speed1_3_mel", speed_mel(mel, 1.3), DECODE);
     }

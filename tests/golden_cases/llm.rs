@@ -1,7 +1,7 @@
 //! The language model: hidden states, distributions, greedy tokens, and both ways of decoding.
 
 use crate::support::{Golden, assert_close, cases};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use mynah::model::cosyvoice2::config::LlmConfig;
 use mynah::model::cosyvoice2::decode::{
     Action, BistreamDecoder, BistreamOptions, Decoder, LengthLimits, Masked, Rules, Sample,
@@ -32,7 +32,7 @@ fn open_as(dir: &std::path::Path, precision: Precision) -> Case {
     let number = |name: &str| golden.config[name].as_u64().unwrap();
     let eos = number("speech_token_size") as u32;
     let weights = Weights::open(dir.join("weights.safetensors")).unwrap();
-    let device = Device::flex();
+    let device = crate::support::device();
     let llm = Llm::load_as(&weights.scope(&device), &config, eos as usize, precision).unwrap();
     assert!(weights.unused().iter().all(|name| name.ends_with("lm_head.weight")));
     let limits = LengthLimits {

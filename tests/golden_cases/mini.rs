@@ -1,7 +1,7 @@
 //! The bundled voice against the original runtime on the same weights.
 
 use crate::support::{Golden, cases};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use mynah::audio::{Frames, decode_prompt, fbank, mel, resample};
 use mynah::model::cosyvoice2::campplus::Campplus;
 use mynah::model::cosyvoice2::config::{LlmConfig, ModelConfig};
@@ -16,20 +16,32 @@ use mynah::model::cosyvoice2::speech_tokenizer::SpeechTokenizer;
 use mynah::model::cosyvoice2::tokenizer::TextTokenizer;
 use mynah::model::nn::Precision;
 use mynah::model::weights::Weights;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-fn model_dir() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("model_weights/mynah-mini")
+pub fn model_dir() -> PathBuf {
+    crate::support::root().join("model_weights/mynah-mini")
 }
 
-fn config() -> ModelConfig {
+pub fn config() -> ModelConfig {
     let read = |name: &str| std::fs::read(model_dir().join(name)).unwrap();
     let llm: LlmConfig = serde_json::from_slice(&read("CosyVoice-BlankEN/config.json")).unwrap();
     ModelConfig { llm, ..serde_json::from_slice(&read("config.json")).unwrap() }
 }
 
 /// Decodes with argmax until the end or `limit` tokens; text is pushed token by token.
-fn greedy(llm: &Llm, eos: u32, mut decoder: Decoder, text: &[u32], limit: usize) -> Vec<u32> {
+fn greedy(llm: &Llm, eos: u32, decoder: Decoder, text: &[u32], limit: usize) -> Vec<u32> {
+    decode(llm, eos, decoder, text, limit, &mut Sampler::Greedy)
+}
+
+/// Decodes until the end or `limit` tokens; text is pushed token by token.
+pub fn decode(
+    llm: &Llm,
+    eos: u32,
+    mut decoder: Decoder,
+    text: &[u32],
+    limit: usize,
+    sampler: &mut Sampler,
+) -> Vec<u32> {
     let mut text = text.iter();
     let mut cache = llm.new_cache(2048);
     let mut tokens = Vec::new();
@@ -48,7 +60,7 @@ fn greedy(llm: &Llm, eos: u32, mut decoder: Decoder, text: &[u32], limit: usize)
                 };
                 let mut logp = llm.logp(hidden);
                 masked.apply(eos, &mut logp);
-                let token = Sampler::Greedy.sample(&mut logp, decoder.history()).unwrap();
+                let token = sampler.sample(&mut logp, decoder.history()).unwrap();
                 tokens.extend(decoder.sampled(token).unwrap());
             }
         }
@@ -62,7 +74,7 @@ fn golden_mini_llm() {
         let golden = Golden::open(&dir);
         let config = config();
         let weights = Weights::open(model_dir().join("llm.pt")).unwrap();
-        let device = Device::flex();
+        let device = crate::support::device();
         let llm =
             Llm::load(&weights.scope(&device), &config.llm, config.speech_token_size).unwrap();
         let eos = config.speech_token_size as u32;
@@ -96,7 +108,7 @@ fn golden_mini_llm_f16() {
         let golden = Golden::open(&dir);
         let config = config();
         let weights = Weights::open(model_dir().join("llm.pt")).unwrap();
-        let device = Device::flex();
+        let device = crate::support::device();
         let scope = weights.scope(&device);
         let size = config.speech_token_size;
         let llm = Llm::load_as(&scope, &config.llm, size, Precision::F16).unwrap();
@@ -115,7 +127,7 @@ fn golden_mini_llm_f16() {
 
 fn tensor(frames: Frames) -> Tensor<3> {
     let shape = [1, frames.frames, frames.bins];
-    Tensor::from_data(TensorData::new(frames.data, shape), &Device::flex())
+    Tensor::from_data(TensorData::new(frames.data, shape), &crate::support::device())
 }
 
 /// From the prompt's samples to what the models are given of it.
@@ -123,7 +135,7 @@ fn tensor(frames: Frames) -> Tensor<3> {
 fn golden_mini_front_end() {
     for dir in cases("mini") {
         let golden = Golden::open(&dir);
-        let (config, device) = (config(), Device::flex());
+        let (config, device) = (config(), crate::support::device());
         let wav = golden.f32("prompt_wav");
         let rate = golden.config["prompt_wav_rate"].as_u64().unwrap() as u32;
         let low = resample(&wav, rate, 16_000);
@@ -155,7 +167,7 @@ fn golden_mini_front_end() {
 fn golden_mini_mel_and_wave() {
     for dir in cases("mini") {
         let golden = Golden::open(&dir);
-        let (config, device) = (config(), Device::flex());
+        let (config, device) = (config(), crate::support::device());
         let weights = Weights::open(model_dir().join("flow.pt")).unwrap();
         let flow =
             Flow::load(&weights.scope(&device), &config.flow, config.spk_embed_dim, 80).unwrap();
@@ -178,7 +190,7 @@ fn golden_mini_mel_and_wave() {
 /// The flow of the bundled voice, a prompt, and `count` speech tokens of real speech: the three
 /// recorded prompts over and over.
 fn speech(golden: &Golden, count: usize) -> (Flow, FlowPrompt, Vec<u32>) {
-    let (config, device) = (config(), Device::flex());
+    let (config, device) = (config(), crate::support::device());
     let weights = Weights::open(model_dir().join("flow.pt")).unwrap();
     let flow = Flow::load(&weights.scope(&device), &config.flow, config.spk_embed_dim, 80).unwrap();
     let prompt = FlowPrompt {

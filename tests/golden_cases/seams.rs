@@ -1,11 +1,10 @@
 //! The bundled voice's vocoder hop by hop: as good as in one call, and without clicks.
 
 use crate::support::{Golden, cases};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use mynah::model::cosyvoice2::config::ModelConfig;
 use mynah::model::cosyvoice2::hift::{Hift, VocoderStream};
 use mynah::model::weights::Weights;
-use std::path::Path;
 
 const SEED: u64 = 7;
 
@@ -13,10 +12,10 @@ const SEED: u64 = 7;
 fn each_case(test: impl Fn(&Hift, Tensor<3>)) {
     for dir in cases("mini") {
         let golden = Golden::open(&dir);
-        let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("model_weights/mynah-mini");
+        let model = crate::support::root().join("model_weights/mynah-mini");
         let config = std::fs::read(model.join("config.json")).expect("config.json");
         let config: ModelConfig = serde_json::from_slice(&config).expect("config.json");
-        let device = Device::flex();
+        let device = crate::support::device();
         let weights = Weights::open(model.join("hift.pt")).expect("weights");
         let hift = Hift::load(&weights.scope(&device), &config.hift).expect("hift");
         let prompt = golden.tensor::<3>("prompt_feat", &device).swap_dims(1, 2);

@@ -1,14 +1,13 @@
 //! Speech tokenizer v2, from the state dict and from the ONNX file.
 
 use crate::support::{Golden, assert_close, cases};
-use burn::tensor::Device;
 use mynah::model::cosyvoice2::config::SpeechTokenizerConfig;
 use mynah::model::cosyvoice2::speech_tokenizer::{SpeechTokenizer, codes, open_weights};
 
 const TOLERANCE: f32 = 1e-4;
 
 fn check(file: &str) {
-    let device = Device::flex();
+    let device = crate::support::device();
     for case in cases("speech_tokenizer") {
         let golden = Golden::open(&case);
         let config: SpeechTokenizerConfig =

@@ -2,7 +2,23 @@
 #![allow(dead_code, reason = "each component uses its own part")]
 
 use burn::tensor::{Device, Tensor, TensorData};
+use mynah::model::device;
 use std::path::{Path, PathBuf};
+
+/// The project's folder: the one that `MYNAH_ROOT` names, on a machine to which the tests were
+/// carried, or that in which they were built.
+pub fn root() -> PathBuf {
+    std::env::var_os("MYNAH_ROOT").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into()).into()
+}
+
+/// Where models compute: the device `MYNAH_DEVICE` names, or the CPU.
+///
+/// # Panics
+/// When this machine or this binary does not have it.
+pub fn device() -> Device {
+    let name = std::env::var("MYNAH_DEVICE").unwrap_or_else(|_| "cpu".into());
+    device::by_name(&name).unwrap_or_else(|e| panic!("MYNAH_DEVICE={name}: {e}"))
+}
 
 /// Folders of cases for `component`: `<root>/<component>`, and `<root>/*/<component>` for roots
 /// that hold several sets.
@@ -11,7 +27,7 @@ use std::path::{Path, PathBuf};
 /// When the default folder has none, or when a folder named by `MYNAH_GOLDEN` holds no case of
 /// any component.
 pub fn cases(component: &str) -> Vec<PathBuf> {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let default = root().join("tests/golden");
     let root = std::env::var_os("MYNAH_GOLDEN").map_or(default.clone(), PathBuf::from);
     let folders = |dir: &Path| -> Vec<PathBuf> {
         let mut found: Vec<PathBuf> = std::fs::read_dir(dir)
