@@ -155,7 +155,8 @@ binary=${binary:-$(program mynah .gpu/mynah target/release/mynah)}
     fi
 } | tee "$out/machine.log"
 
-# Libtest's own filters; --exact where one name begins another.
+# Libtest's own filters.
+# shellcheck disable=SC2329 # by `step`
 tests() {
     MYNAH_DEVICE=$device MYNAH_ROOT=$PWD "$golden" --nocapture --test-threads 1 "$@"
 }
@@ -220,9 +221,11 @@ if wants bench; then
 fi
 
 # The last table of a log in which the backend prints one after another.
+# shellcheck disable=SC2329 # by `profile`
 last_table() {
     awk '/^\| Name / { table = "" } /^\|/ { table = table $0 "\n" } END { printf "%s", table }' "$1"
 }
+# shellcheck disable=SC2329 # by `step`
 profile() {
     local kind=$1 log=$out/kernels-$1.log
     rm -f "$log"

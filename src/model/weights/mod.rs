@@ -121,7 +121,8 @@ impl Weights {
     /// Shape of a tensor as stored, if it exists.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
         // That of a name which stands for its presence alone is nobody's.
-        self.tensors.get(name).map(TensorSource::shape).filter(|shape| *shape != [0])
+        let shape = self.tensors.get(name).map(TensorSource::shape);
+        shape.filter(|shape| !self.invented || *shape != [0])
     }
 
     /// Values in f32 of a tensor that must have exactly `shape`.
