@@ -65,10 +65,11 @@ pub fn run(args: ServeArgs) -> Result<(), Failure> {
         for listener in &listeners {
             println!("listening on {}", listener.describe()?);
         }
+        let settings = config.clone();
         let mut loading = tokio::spawn(async move {
             match loaded.await {
                 Ok(Ok(())) => Ok(()),
-                Ok(Err(error)) => Err(error.to_string()),
+                Ok(Err(error)) => Err(setup::load_failure(&settings, &error)),
                 Err(_) => Err("the engine thread ended while loading".into()),
             }
         });

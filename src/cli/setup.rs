@@ -7,7 +7,7 @@ use crate::engine::{self, Budget, EngineHandle, EngineSettings, Readings, Regist
 use crate::model::cosyvoice2::{
     CosyVoice2, Footprint, LoadOptions, ModelConfig, ModelError, RandomSize,
 };
-use crate::model::device;
+use crate::model::device::{self, DeviceMemory};
 use crate::model::nn::Precision;
 use burn::tensor::Device;
 use serde_json::{Value, json};
@@ -168,7 +168,7 @@ fn engine_settings(
 
 /// Starts the engine and waits until it is ready.
 pub fn ready_engine(config: &Config) -> Result<EngineHandle, Failure> {
-    until_loaded(start_engine(config)?)
+    until_loaded(config, start_engine(config)?)
 }
 
 /// [`ready_engine`] with a model of random weights, which takes text and voices from the bundled
@@ -180,12 +180,29 @@ pub fn ready_random_engine(config: &Config, size: RandomSize) -> Result<EngineHa
     let settings = engine_settings(config, &dir, &size.config(&dir)?)?;
     let options = load_options(config);
     let load = move || CosyVoice2::random(size, &dir, &device, options);
-    until_loaded(engine::start(settings, load)?)
+    until_loaded(config, engine::start(settings, load)?)
+}
+
+/// Why a model was not loaded, with what its GPU has left: too little is the usual reason.
+pub fn load_failure(config: &Config, error: &ModelError) -> String {
+    let memory = device::by_name(&config.model.device).ok().and_then(|on| device::memory(&on));
+    match memory {
+        Some(DeviceMemory { free, total }) => format!(
+            "{error} (the GPU has {} of {} MiB free; lower engine.cache_mib or engine.max_sessions if that is little, or use device `cpu`)",
+            free >> 20,
+            total >> 20
+        ),
+        None => error.to_string(),
+    }
 }
 
 fn until_loaded(
+    config: &Config,
     (handle, loaded): (EngineHandle, oneshot::Receiver<Result<(), ModelError>>),
 ) -> Result<EngineHandle, Failure> {
-    loaded.blocking_recv().map_err(|_| "the engine thread ended while loading")??;
-    Ok(handle)
+    match loaded.blocking_recv() {
+        Ok(Ok(())) => Ok(handle),
+        Ok(Err(error)) => Err(load_failure(config, &error).into()),
+        Err(_) => Err("the engine thread ended while loading".into()),
+    }
 }
