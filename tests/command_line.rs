@@ -501,6 +501,39 @@ fn an_open_loop_and_the_server_alone_are_measured() {
     assert!(number(server, "/delivery_ms/p50") <= number(server, "/lateness_ms/p50"));
 }
 
+/// A model of random weights speaks as long as its text lets expect, neither on and on nor not at
+/// all.
+#[test]
+fn random_weights_speak_at_the_length_of_their_text() {
+    let seconds = |text: &str| {
+        let of = ["--random-weights", "mini", "--sessions", "1", "-n", "1", "--text", text];
+        let (_, report) = measured(&of);
+        assert_eq!(report["model"], "random-mini");
+        number(&report["runs"][0], "/audio_seconds")
+    };
+    let (short, long) = (
+        seconds("Good morning."),
+        seconds("The old man walked slowly across the bridge and looked at the water."),
+    );
+    assert!((0.4..4.0).contains(&short), "{short} s");
+    assert!((2.0 * short..12.0).contains(&long), "{short} s, {long} s");
+}
+
+/// `cuda` on a machine without one ends with what is missing and what to do; `auto` speaks all the
+/// same.
+#[test]
+fn without_a_gpu_cuda_is_refused_and_auto_is_the_cpu() {
+    let say =
+        |device| mynah(&["say", "Hello.", "-q", "-o", "-", "--seed", "1", "--device", device]);
+    let cuda = say("cuda");
+    if cuda.status.code() != Some(0) {
+        let error = refused(&["say", "Hello.", "-o", "-", "--device", "cuda"]);
+        assert!(error.contains("use device `cpu`"), "{error}");
+        assert_eq!(say("auto").stdout, say("cpu").stdout);
+    }
+    assert_eq!(say("auto").status.code(), Some(0));
+}
+
 /// People get tables that name what was measured.
 #[test]
 fn tables_name_machine_precision_and_sessions() {

@@ -93,7 +93,7 @@ pub enum CudaError {
     )]
     NoDevice,
     #[error(
-        "{name} has compute capability {found}, and {needed} is the least that kernels are made for; use another GPU, or device `cpu`"
+        "{name} has compute capability {found}, and {needed} is the least that kernels are made for; use another GPU, or use device `cpu`"
     )]
     OldDevice { name: String, found: Capability, needed: Capability },
     #[error(
