@@ -198,7 +198,7 @@ of() {
 # Room for so many sessions: the flow looks back at four blocks, so that a session of the official
 # size keeps about 2 GiB; the GPU's free memory less weights and work is theirs.
 room() {
-    export MYNAH_FLOW__LEFT_BLOCKS=4 MYNAH_ENGINE__MAX_LOAD=1000
+    export MYNAH_FLOW__LEFT_BLOCKS=4 MYNAH_ENGINE__MAX_LOAD=100
     if [ "$device" = cuda ] && command -v nvidia-smi > /dev/null; then
         local free
         free=$(nvidia-smi --query-gpu=memory.free --format=csv,noheader,nounits | head -n 1)
