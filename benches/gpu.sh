@@ -30,6 +30,7 @@
 #   utterances  tests/golden/mini and model_weights
 #   bench       model_weights; of the official size only CosyVoice-BlankEN, config.json and prompts
 #   profile     the same
+# tests/golden has 27 MiB and model_weights 47 MiB: where both are too much, take the parts one by one.
 # The machine needs the driver, libnvrtc and the headers of CUDA (README.md, "NVIDIA GPUs").
 #
 # Exit codes: 0 all parts that were asked for ran, 1 one failed, 2 wrong usage.
