@@ -55,6 +55,14 @@ impl WordSplitter {
             return self.push_plain(&piece.written);
         }
         let spoken = letters(&piece.spoken);
+        let parts = |text: &str| text.contains(char::is_whitespace);
+        if spoken.is_empty() && (parts(&piece.spoken) || parts(&piece.written)) {
+            // Such as a dash, which is spoken as a pause.
+            let word = self.close();
+            self.paused |= piece.spoken.contains(is_pause);
+            self.at = piece.source.end;
+            return word.into_iter().collect();
+        }
         for char in piece.written.chars() {
             let is_spoken = !spoken.is_empty() && !char.is_whitespace();
             self.current.push(Written { char, at: self.at, is_spoken });
@@ -182,16 +190,19 @@ mod tests {
             piece("**", "", 23, Some("emphasis")),
             piece("b", "b", 25, None),
             piece("**", "", 26, Some("emphasis")),
-            piece("old.", "old.", 28, None),
+            piece("old", "old", 28, None),
+            piece(" — ", ", ", 31, Some("dash")),
+            piece("new.", "new.", 34, None),
         ] {
             found.extend(splitter.push(&piece));
         }
         found.extend(splitter.close());
         let texts: Vec<&str> = found.iter().map(|word| word.text.as_str()).collect();
-        assert_eq!(texts, ["It", "costs", "$5 million", "b**old"]);
+        assert_eq!(texts, ["It", "costs", "$5 million", "b**old", "new"]);
         assert_eq!((found[2].from, found[2].to), (10, 20));
         assert_eq!(found[2].spoken, letters("five million dollars"));
         assert_eq!((found[3].from, found[3].to, found[3].after_pause), (25, 31, true));
+        assert_eq!((found[4].from, found[4].to, found[4].after_pause), (34, 37, true));
     }
 
     #[test]
