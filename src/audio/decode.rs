@@ -16,6 +16,9 @@ use symphonia::core::meta::MetadataOptions;
 /// another is corrupt, and resampling from it could cost without bound.
 const RATES: std::ops::RangeInclusive<u32> = 4_000..=384_000;
 
+/// More channels than any recording of a voice has.
+const CHANNELS: u16 = 64;
+
 /// Why bytes did not become a clip.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum DecodeError {
@@ -46,6 +49,10 @@ fn undecodable(reason: impl ToString) -> DecodeError {
 }
 
 fn decode_unguarded(bytes: &[u8], max_seconds: f64) -> Result<Clip, DecodeError> {
+    // The reader multiplies what a header says before it doubts it.
+    if let Some(channels) = riff::channels(bytes).filter(|channels| *channels > CHANNELS) {
+        return Err(undecodable(format_args!("its header names {channels} channels")));
+    }
     let source: Box<dyn MediaSource + '_> = match riff::repair(bytes) {
         Some((_, [])) => return Err(DecodeError::NoSamples),
         Some((header, data)) => {

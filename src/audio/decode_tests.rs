@@ -197,3 +197,17 @@ fn damaged_files_are_answered() {
         }
     }
 }
+
+/// Their product with the size of a sample overflows, found by the fuzz target: a header without a
+/// data chunk that can be read, and one with.
+#[test]
+fn more_channels_than_there_are_are_refused() {
+    let damaged =
+        b"RIFF\xb4\x01\0\0WAVEfmt \x10\0\0\0\x01\0>\x80\0\x01\0\0}\x20\0\0\x02\0\x10\0daT\
+        \xf34B\xfe\\\xb7\x04\x17\x91\x1e\\t\xea\x1bG\x11";
+    let whole = wav_file(1, 40_000, 16_000, 16, &[0; 64]);
+    for (bytes, channels) in [(&damaged[..], "32830"), (&whole[..], "40000")] {
+        let error = decode(bytes, 30.0).err().map(|e| e.to_string());
+        assert!(error.as_ref().is_some_and(|e| e.contains(channels)), "{error:?}");
+    }
+}

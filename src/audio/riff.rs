@@ -30,6 +30,22 @@ pub(super) fn repair(bytes: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     }
 }
 
+/// How many channels a WAV file's format chunk names. `None` when the bytes are no WAV file with one.
+pub(super) fn channels(bytes: &[u8]) -> Option<u16> {
+    if !matches!(bytes.get(..4)?, b"RIFF" | b"RF64") || bytes.get(8..12)? != b"WAVE" {
+        return None;
+    }
+    let mut rest = bytes.get(12..)?;
+    loop {
+        let size = usize::try_from(u32::from_le_bytes(*rest.get(4..8)?.first_chunk()?)).ok()?;
+        if rest.get(..4)? == b"fmt " {
+            return Some(u16::from_le_bytes(*rest.get(10..12)?.first_chunk()?));
+        }
+        // Chunks start at even offsets.
+        rest = rest.get(size.checked_next_multiple_of(2)?.checked_add(8)?..)?;
+    }
+}
+
 fn header(format: &[u8], data_len: usize) -> Vec<u8> {
     // Writers pad the format chunk of plain PCM and float with bytes that mean nothing.
     const PLAIN: usize = 16;
