@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 seconds=${1:?how many seconds each}
 shift
-[ $# -gt 0 ] || set -- prompt form frames pickle archive onnx config
+[ $# -gt 0 ] || set -- prompt form frames pickle archive onnx config text
 binaries=target/$(rustc +nightly -vV | sed -n 's/^host: //p')/release
 for name; do
   mkdir -p "target/corpus/$name" target/artifacts
