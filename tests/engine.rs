@@ -331,7 +331,8 @@ fn speech_that_goes_wrong_is_sampled_again_or_cut() {
         let before = (counted("resampled"), counted("cut"));
         let speech = listen(engine.speak(babble(streaming)).expect("a place")).expect("speech");
         let after = (counted("resampled"), counted("cut"));
-        assert_eq!(after.1 - before.1, 1);
+        // Silence in it may be cut too.
+        assert!(after.1 > before.1);
         // In a stream only what ends before its first packet can be.
         assert!(streaming || after.0 > before.0);
         let seconds = speech.len() as f64 / 24_000.0;
