@@ -1,0 +1,45 @@
+//! The kernels of GPUs, written once in CubeCL's dialect of Rust and compiled at run time for the
+//! device: CUDA C++ for NVIDIA's, SPIR-V or WGSL for others.
+//!
+//! Activations are f32; weights may be bf16, sums are f32 always. A kernel is launched for the
+//! stream of its caller and nothing waits for it.
+
+mod product;
+
+pub(crate) use product::{Activation, Norm, Product, ProductInput};
+
+use burn::tensor::{DType, Device, Tensor};
+use burn_cubecl::cubecl::client::Client;
+use burn_cubecl::cubecl::prelude::BufferArg;
+use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::{CubeBackend, CubeDevice, tensor::CubeTensor};
+
+/// Elements that a thread reads or writes at once.
+const VECTOR: usize = 4;
+
+/// Whether the device is one of those the kernels here are for.
+pub(crate) fn is_cube(device: &Device) -> bool {
+    *device != Device::flex()
+}
+
+/// The tensor, its elements one after another. None where it is not on a device of ours.
+fn into_cube<const D: usize>(x: Tensor<D>) -> Option<CubeTensor> {
+    Some(into_contiguous(x.try_into_primitive::<CubeBackend>().ok()?))
+}
+
+fn from_cube<const D: usize>(x: CubeTensor) -> Tensor<D> {
+    Tensor::from_primitive::<CubeBackend>(x)
+}
+
+/// An f32 tensor beside `like` that nothing has been written to.
+fn empty<const D: usize>(client: &Client, device: &CubeDevice, shape: [usize; D]) -> CubeTensor {
+    let bytes = shape.iter().product::<usize>() * size_of::<f32>();
+    let handle = client.empty(bytes);
+    CubeTensor::new_contiguous(client.clone(), device.clone(), shape.into(), handle, DType::F32)
+}
+
+/// The elements of a contiguous tensor as a kernel's argument, in vectors of so many.
+fn buffer(x: &CubeTensor, vector: usize) -> BufferArg {
+    // SAFETY: a contiguous tensor holds as many elements as its shape says.
+    unsafe { BufferArg::from_raw_parts(x.handle.clone(), x.meta.num_elements() / vector) }
+}
