@@ -61,15 +61,31 @@ impl Default for ServerConfig {
 pub struct ModelSettings {
     /// A CosyVoice2 directory. Unset: the bundled voice.
     pub dir: Option<PathBuf>,
-    /// `cpu`, `cuda`, or `auto`: CUDA where there is a GPU that can be used, else the CPU.
+    /// `cpu`, `cuda`, `vulkan`, or `auto`: CUDA where there is a GPU that can be used, else the CPU.
     pub device: String,
-    /// Numbers the language model's weights are held in: `f32` or `f16`.
+    /// Numbers the language model's weights are held in: `f32`, `f16` on the CPU, `bf16` on a GPU.
     pub dtype: String,
+    /// Where a GPU's compiled kernels are kept for the next start. Unset: in the user's cache
+    /// directory; empty: nowhere.
+    pub kernel_cache: Option<PathBuf>,
+}
+
+impl ModelSettings {
+    /// The directory that [`Self::kernel_cache`] comes to, if there is one.
+    pub fn kernel_dir(&self) -> Option<PathBuf> {
+        let filled = |path: &PathBuf| !path.as_os_str().is_empty();
+        if let Some(dir) = &self.kernel_cache {
+            return Some(dir.clone()).filter(filled);
+        }
+        let variable = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(filled);
+        let cache = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
+        Some(cache?.join("mynah"))
+    }
 }
 
 impl Default for ModelSettings {
     fn default() -> Self {
-        Self { dir: None, device: "cpu".into(), dtype: "f32".into() }
+        Self { dir: None, device: "cpu".into(), dtype: "f32".into(), kernel_cache: None }
     }
 }
 
@@ -428,9 +444,12 @@ impl Config {
             let reason = "must be more than 0 and at most 100";
             return Err(ConfigError::value("engine.max_load", engine.max_load, reason));
         }
-        if !matches!(self.model.dtype.as_str(), "f32" | "f16") {
-            let reason = "must be `f32` or `f16`";
-            return Err(ConfigError::value("model.dtype", &self.model.dtype, reason));
+        match (self.model.dtype.as_str(), self.model.device.as_str()) {
+            ("f32", _) | ("f16", "cpu" | "auto") | ("bf16", "cuda" | "vulkan" | "auto") => {}
+            (dtype, _) => {
+                let reason = "must be `f32`, `f16` (device `cpu`) or `bf16` (device `cuda`)";
+                return Err(ConfigError::value("model.dtype", dtype, reason));
+            }
         }
         if !matches!(self.text.language.as_str(), "auto" | "en" | "zh") {
             let reason = "must be `auto`, `en` or `zh`";
@@ -463,8 +482,8 @@ impl Config {
         seconds("jobs.lease", jobs.lease, 0.1)?;
         seconds("storage.upload_hours", storage.upload_hours * 3600.0, 0.0)?;
         seconds("storage.result_hours", storage.result_hours * 3600.0, 0.0)?;
-        if !matches!(self.model.device.as_str(), "cpu" | "cuda" | "auto") {
-            let reason = "must be `cpu`, `cuda` or `auto`";
+        if !matches!(self.model.device.as_str(), "cpu" | "cuda" | "vulkan" | "auto") {
+            let reason = "must be `cpu`, `cuda`, `vulkan` or `auto`";
             return Err(ConfigError::value("model.device", &self.model.device, reason));
         }
         Ok(())

@@ -106,6 +106,7 @@ pub fn recording(file: &Path, config: &Config) -> Result<Clip, Failure> {
 pub fn load_options(config: &Config) -> LoadOptions {
     let precision = match config.model.dtype.as_str() {
         "f16" => Precision::F16,
+        "bf16" => Precision::Bf16,
         _ => Precision::F32,
     };
     LoadOptions { precision, left_blocks: config.flow.left_blocks }
@@ -114,7 +115,14 @@ pub fn load_options(config: &Config) -> LoadOptions {
 /// Replaces device `auto` by what it comes to on this machine, so that everybody who asks the
 /// settings is told the same. The log says why.
 pub fn settle_device(config: &mut Config) {
+    device::keep_kernels(config.model.kernel_dir().as_deref());
     config.model.device = device::settle(&config.model.device).to_owned();
+}
+
+/// The device of the settings.
+pub fn device(config: &Config) -> Result<Device, Failure> {
+    device::keep_kernels(config.model.kernel_dir().as_deref());
+    Ok(device::by_name(&config.model.device)?)
 }
 
 /// Checks that what the settings let the model and its sessions take is there, where the device
@@ -144,7 +152,7 @@ pub fn start_engine(
     config: &Config,
 ) -> Result<(EngineHandle, oneshot::Receiver<Result<(), ModelError>>), Failure> {
     let dir = model_dir(config)?;
-    let device = device::by_name(&config.model.device)?;
+    let device = device(config)?;
     let model = ModelConfig::from_dir(&dir)?;
     check_memory(config, &device, || Footprint::of(&dir, &model))?;
     let settings = engine_settings(config, &dir, &model)?;
@@ -175,7 +183,7 @@ pub fn ready_engine(config: &Config) -> Result<EngineHandle, Failure> {
 /// one.
 pub fn ready_random_engine(config: &Config, size: RandomSize) -> Result<EngineHandle, Failure> {
     let dir = bundled()?;
-    let device = device::by_name(&config.model.device)?;
+    let device = device(config)?;
     check_memory(config, &device, || size.footprint(&dir))?;
     let settings = engine_settings(config, &dir, &size.config(&dir)?)?;
     let options = load_options(config);

@@ -2,7 +2,6 @@
 
 use super::{Failure, ModelArgs, setup};
 use crate::model::cosyvoice2::CosyVoice2;
-use crate::model::device;
 use clap::Args;
 use serde_json::json;
 use std::path::PathBuf;
@@ -18,7 +17,7 @@ pub struct TokensArgs {
 pub fn run(args: TokensArgs) -> Result<(), Failure> {
     let config = setup::config(&args.model, json!({}))?;
     let clip = setup::recording(&args.file, &config)?;
-    let device = device::by_name(&config.model.device)?;
+    let device = setup::device(&config)?;
     let dir = setup::model_dir(&config)?;
     let model = CosyVoice2::load(&dir, &device, setup::load_options(&config))?;
     let tokens: Vec<String> = model.speech_tokens(&clip).iter().map(u32::to_string).collect();

@@ -3,7 +3,6 @@
 use super::{Failure, ModelArgs, setup};
 use crate::engine::{Recording, Registry, Store, StoreError, VoiceName};
 use crate::model::cosyvoice2::CosyVoice2;
-use crate::model::device;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use std::fs::File;
@@ -84,7 +83,7 @@ fn add(args: &AddArgs) -> Result<(), Failure> {
     let text = transcript(&args.transcript, config.limits.max_text_length)?;
     let clip = setup::prompt(&args.audio, &text, &config)?;
     let recording = Recording::new(&clip, &text)?;
-    let device = device::by_name(&config.model.device)?;
+    let device = setup::device(&config)?;
     let model =
         CosyVoice2::load(&setup::model_dir(&config)?, &device, setup::load_options(&config))?;
     let tensors = model.encode_prompt(&recording.prompt.audio, &recording.prompt.text)?;

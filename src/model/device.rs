@@ -6,13 +6,16 @@ use burn::tensor::Device;
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
     #[error(
-        "this binary was built without CUDA; build it with `cargo build --release --features cuda`, or use device `cpu`"
+        "this binary was built without {name}; build it with `cargo build --release --features {feature}`, or use device `cpu`"
     )]
-    NotBuiltIn,
+    NotBuiltIn { name: &'static str, feature: &'static str },
+    #[cfg(feature = "vulkan")]
+    #[error("no Vulkan driver that can be used was found: {0}; install one, or use device `cpu`")]
+    Vulkan(String),
     #[cfg(feature = "cuda")]
     #[error(transparent)]
     Cuda(#[from] super::cuda::CudaError),
-    #[error("unknown device `{0}`; choose `cpu`, `cuda` or `auto`")]
+    #[error("unknown device `{0}`; choose `cpu`, `cuda`, `vulkan` or `auto`")]
     Unknown(String),
 }
 
@@ -23,11 +26,13 @@ pub struct DeviceMemory {
     pub total: u64,
 }
 
-/// The device called `cpu`, `cuda` (the first GPU) or `auto` (see [`settle`]).
+/// The device called `cpu`, `cuda` (the first GPU), `vulkan` (the system's first choice) or `auto`
+/// (see [`settle`]).
 pub fn by_name(name: &str) -> Result<Device, DeviceError> {
     match name {
         "cpu" => Ok(Device::flex()),
         "cuda" => cuda(),
+        "vulkan" => vulkan(),
         "auto" => by_name(settle(name)),
         other => Err(DeviceError::Unknown(other.into())),
     }
@@ -62,8 +67,62 @@ fn cuda() -> Result<Device, DeviceError> {
 
 #[cfg(not(feature = "cuda"))]
 fn cuda() -> Result<Device, DeviceError> {
-    Err(DeviceError::NotBuiltIn)
+    Err(DeviceError::NotBuiltIn { name: "CUDA", feature: "cuda" })
 }
+
+/// Whatever has a Vulkan driver. Meant for trying the kernels of GPUs where there is none: Mesa's
+/// driver for processors will do.
+#[cfg(feature = "vulkan")]
+fn vulkan() -> Result<Device, DeviceError> {
+    use burn::tensor::{DeviceKind, Tensor};
+    // The backend has no other way to say that there is no driver than to panic when it is used.
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let tried = std::panic::catch_unwind(|| {
+        let device = Device::vulkan(DeviceKind::DefaultDevice);
+        Tensor::<1>::ones([4], &device).sum().try_into_scalar::<f32>().map(|_| device)
+    });
+    std::panic::set_hook(hook);
+    match tried {
+        Ok(Ok(device)) => Ok(device),
+        Ok(Err(error)) => Err(DeviceError::Vulkan(error.to_string())),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            Err(DeviceError::Vulkan(text.unwrap_or("it could not be started").into()))
+        }
+    }
+}
+
+#[cfg(not(feature = "vulkan"))]
+fn vulkan() -> Result<Device, DeviceError> {
+    Err(DeviceError::NotBuiltIn { name: "Vulkan", feature: "vulkan" })
+}
+
+/// Has compiled kernels, and what was found out about their speed, kept in `dir` from one start to
+/// the next; None: they are made again. To be called before a GPU is used; later calls change
+/// nothing. A `cubecl.toml` in the working directory, and CubeCL's environment variables, hold
+/// for all the rest.
+#[cfg(feature = "cube")]
+pub fn keep_kernels(dir: Option<&std::path::Path>) {
+    use burn_cubecl::cubecl::config::streaming::StreamPolicy;
+    use burn_cubecl::cubecl::config::{CubeClRuntimeConfig, RuntimeConfig, cache::CacheConfig};
+    let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
+    match dir {
+        Some(dir) => {
+            config.compilation.cache = true;
+            config.environment.path = CacheConfig::Directory(dir.into());
+        }
+        None => config.autotune.disable_cache = true,
+    }
+    // Whichever thread asks for work, it is done in the order of asking and from one memory pool.
+    config.streaming.policy = StreamPolicy::Single;
+    CubeClRuntimeConfig::try_set(config);
+}
+
+/// Does nothing: there are no kernels to be kept.
+#[cfg(not(feature = "cube"))]
+pub fn keep_kernels(_dir: Option<&std::path::Path>) {}
 
 /// Memory of `device`. None for the CPU, and where the driver does not tell.
 #[cfg(feature = "cuda")]

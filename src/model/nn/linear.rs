@@ -1,15 +1,31 @@
-use super::kernels::{Precision, SkinnyMatrix, multiply_windows};
+use super::kernels::{
+    Activation, Norm, Precision, Product, ProductInput, SkinnyMatrix, activation, gated_silu,
+    multiply_windows,
+};
+use super::norm::{LayerNorm, RmsNorm};
 use crate::model::weights::{Scope, WeightsError};
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, activation as plain_activation};
 
 /// Affine map of the last dimension.
 #[derive(Debug, Clone)]
 pub struct Linear {
-    /// `[in, out]`, row-major. The transpose of PyTorch's layout: with few input rows the CPU
-    /// backend's matrix product spends up to ten times the arithmetic on repacking the other one.
-    weight: Tensor<2>,
-    /// `[out]`
-    bias: Option<Tensor<1>>,
+    map: Map,
+    input: usize,
+    output: usize,
+}
+
+#[derive(Debug, Clone)]
+enum Map {
+    Plain {
+        /// `[in, out]`, row-major. The transpose of PyTorch's layout: with few input rows the CPU
+        /// backend's matrix product spends up to ten times the arithmetic on repacking the other
+        /// one.
+        weight: Tensor<2>,
+        /// `[out]`
+        bias: Option<Tensor<1>>,
+    },
+    /// On a GPU.
+    Product(Product),
 }
 
 impl Linear {
@@ -27,30 +43,113 @@ impl Linear {
     /// From tensors: `weight` `[out, in]`, `bias` `[out]`.
     pub fn new(weight: Tensor<2>, bias: Option<Tensor<1>>) -> Self {
         let [output, input] = weight.dims();
-        // Written into new memory: a transposed view alone would keep the old order.
-        let weight = Tensor::zeros([input, output], &weight.device())
-            .slice_assign([0..input, 0..output], weight.transpose());
-        Self { weight, bias }
+        let weight = transposed(weight);
+        let map = match Product::new(&weight, bias.as_ref()) {
+            Some(product) => Map::Product(product),
+            None => Map::Plain { weight, bias },
+        };
+        Self { map, input, output }
     }
 
     /// `[.., in]` to `[.., out]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         let mut dims = x.dims();
-        let [input, output] = self.weight.dims();
         let rows: usize = dims[..D - 1].iter().product();
-        let mut y = x.reshape([rows, input]).matmul(self.weight.clone());
-        if let Some(bias) = &self.bias {
-            y = y + bias.clone().unsqueeze::<2>();
-        }
-        dims[D - 1] = output;
+        let x = x.reshape([rows, self.input]);
+        let y = match &self.map {
+            Map::Plain { weight, bias } => {
+                let y = x.matmul(weight.clone());
+                match bias {
+                    Some(bias) => y + bias.clone().unsqueeze::<2>(),
+                    None => y,
+                }
+            }
+            Map::Product(product) => product.forward(ProductInput::rows(x), None),
+        };
+        dims[D - 1] = self.output;
         y.reshape(dims)
     }
 
     /// [`Self::forward`] for tens of rows: on the CPU it spares the general product's copies.
     pub fn forward_rows(&self, x: Tensor<3>) -> Tensor<3> {
-        match multiply_windows(&x, 1, &self.weight, self.bias.as_ref()) {
-            Some(y) => y,
-            None => self.forward(x),
+        if let Map::Plain { weight, bias } = &self.map
+            && let Some(y) = multiply_windows(&x, 1, weight, bias.as_ref())
+        {
+            return y;
+        }
+        self.forward(x)
+    }
+
+    /// Adds the map of `x` `[batch, rows, in]` to `residual` `[batch, rows, out]`.
+    pub fn add_rows(&self, residual: Tensor<3>, x: Tensor<3>) -> Tensor<3> {
+        match &self.map {
+            Map::Plain { .. } => self.forward_rows(x) + residual,
+            Map::Product(product) => {
+                let [batch, rows, input] = x.dims();
+                let x = ProductInput::rows(x.reshape([batch * rows, input]));
+                let residual = residual.reshape([batch * rows, self.output]);
+                product.forward(x, Some(residual)).reshape([batch, rows, self.output])
+            }
+        }
+    }
+}
+
+/// `[out, in]` to `[in, out]`, written into new memory: a transposed view alone would keep the old
+/// order.
+fn transposed(weight: Tensor<2>) -> Tensor<2> {
+    let [output, input] = weight.dims();
+    Tensor::zeros([input, output], &weight.device())
+        .slice_assign([0..input, 0..output], weight.transpose())
+}
+
+/// Layer normalisation, an affine map and an activation: on a GPU, one pass.
+#[derive(Debug, Clone)]
+pub struct NormLinear {
+    norm: LayerNorm,
+    linear: Linear,
+    activation: Activation,
+    product: Option<Product>,
+}
+
+impl NormLinear {
+    pub fn new(norm: LayerNorm, linear: Linear) -> Self {
+        Self::with(norm, linear, Activation::None)
+    }
+
+    /// Followed by the Gaussian error linear unit.
+    pub fn gelu(norm: LayerNorm, linear: Linear) -> Self {
+        Self::with(norm, linear, Activation::Gelu)
+    }
+
+    /// Followed by `x sigmoid(x)`.
+    pub fn silu(norm: LayerNorm, linear: Linear) -> Self {
+        Self::with(norm, linear, Activation::Silu)
+    }
+
+    fn with(norm: LayerNorm, linear: Linear, activation: Activation) -> Self {
+        let product = match &linear.map {
+            Map::Plain { .. } => None,
+            Map::Product(product) => {
+                let LayerNorm { weight, bias, eps } = &norm;
+                let product = product.clone().after(Norm::Layer, weight, Some(bias), *eps);
+                Some(product.then(activation))
+            }
+        };
+        Self { norm, linear, activation, product }
+    }
+
+    /// `[batch, rows, in]` to `[batch, rows, out]`.
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let [batch, rows, input] = x.dims();
+        if let Some(product) = &self.product {
+            let x = ProductInput::rows(x.reshape([batch * rows, input]));
+            return product.forward(x, None).reshape([batch, rows, self.linear.output]);
+        }
+        let y = self.linear.forward_rows(self.norm.forward(x));
+        match self.activation {
+            Activation::Gelu => activation::gelu(y),
+            Activation::Silu => activation::silu(y),
+            Activation::None | Activation::Gated => y,
         }
     }
 }
@@ -59,43 +158,100 @@ impl Linear {
 /// bit however many rows are beside it. For decoders, whose rows are different sequences.
 #[derive(Debug)]
 pub struct RowLinear {
-    product: Product,
+    /// Before the map.
+    norm: Option<RmsNorm>,
+    map: RowMap,
+    /// Whether the outputs are `silu(gate) * up` of the map's.
+    gated: bool,
 }
 
 #[derive(Debug)]
-enum Product {
+enum RowMap {
     Skinny {
         matrix: SkinnyMatrix,
         bias: Option<Tensor<1>>,
     },
-    /// Where the backend is not the one that the kernel is for. Its own product makes no promises,
-    /// and `Precision` has no effect.
+    /// Does what comes before and after the map too.
+    Product(Product),
+    /// Sizes and backends that no kernel is for. Burn's own product makes no promises, and
+    /// `Precision` has no effect.
     Burn(Linear),
 }
 
 impl RowLinear {
     /// From tensors: `weight` `[out, in]`, `bias` `[out]`.
     pub fn new(weight: Tensor<2>, bias: Option<Tensor<1>>, precision: Precision) -> Self {
-        let product = match SkinnyMatrix::new(&weight, precision) {
-            Some(matrix) => Product::Skinny { matrix, bias },
-            None => Product::Burn(Linear::new(weight, bias)),
+        let map = match SkinnyMatrix::new(&weight, precision) {
+            Some(matrix) => RowMap::Skinny { matrix, bias },
+            None => {
+                let columns = precision.of_gpu(transposed(weight.clone()));
+                match Product::new(&columns, bias.as_ref()) {
+                    Some(product) => RowMap::Product(product),
+                    None => RowMap::Burn(Linear::new(weight, bias)),
+                }
+            }
         };
-        Self { product }
+        Self { norm: None, map, gated: false }
+    }
+
+    /// `silu(gate) * up` of the maps by `gate` and `up`, `[out, in]` each.
+    pub fn gated(gate: Tensor<2>, up: Tensor<2>, precision: Precision) -> Self {
+        let columns = |weight: &Tensor<2>| precision.of_gpu(transposed(weight.clone()));
+        // Only where there is a GPU: the other matrices are made of both anyway.
+        let product = if SkinnyMatrix::is_for(&gate) {
+            None
+        } else {
+            Product::gated(columns(&gate), columns(&up))
+        };
+        match product {
+            Some(product) => Self { norm: None, map: RowMap::Product(product), gated: true },
+            None => {
+                Self { gated: true, ..Self::new(Tensor::cat(vec![gate, up], 0), None, precision) }
+            }
+        }
+    }
+
+    /// The map of normalised rows.
+    pub fn after(self, norm: RmsNorm) -> Self {
+        match self.map {
+            RowMap::Product(product) => {
+                let product = product.after(Norm::Rms, &norm.weight, None, norm.eps);
+                Self { map: RowMap::Product(product), ..self }
+            }
+            map => Self { norm: Some(norm), map, ..self },
+        }
     }
 
     /// `[rows, in]` to `[rows, out]`.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        match &self.product {
-            Product::Skinny { matrix, bias } => matrix.product(bias.as_ref(), x),
-            Product::Burn(linear) => linear.forward(x),
-        }
+        let x = match &self.norm {
+            Some(norm) => norm.forward(x),
+            None => x,
+        };
+        let y = match &self.map {
+            RowMap::Skinny { matrix, bias } => matrix.product(bias.as_ref(), x),
+            RowMap::Product(product) => return product.forward(ProductInput::rows(x), None),
+            RowMap::Burn(linear) => linear.forward(x),
+        };
+        if self.gated { gate(y) } else { y }
     }
 
     /// Adds the map of `x` `[rows, in]` to `residual` `[rows, out]`.
     pub fn add_to(&self, residual: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
-        match &self.product {
-            Product::Skinny { matrix, bias: None } => matrix.add_product(residual, x),
+        match &self.map {
+            RowMap::Skinny { matrix, bias: None } if self.norm.is_none() && !self.gated => {
+                matrix.add_product(residual, x)
+            }
+            RowMap::Product(product) => product.forward(ProductInput::rows(x), Some(residual)),
             _ => residual + self.forward(x),
         }
     }
+}
+
+/// `silu(gate) * up` of `[rows, gate and up]`.
+fn gate(y: Tensor<2>) -> Tensor<2> {
+    gated_silu(&y).unwrap_or_else(|| {
+        let inner = y.dims()[1] / 2;
+        plain_activation::silu(y.clone().narrow(1, 0, inner)) * y.narrow(1, inner, inner)
+    })
 }

@@ -16,11 +16,11 @@ pub use conv::{Conv1d, ConvOptions};
 pub(crate) use conv_transpose::ConvTranspose1d;
 pub(crate) use conv2d::Conv2d;
 pub(crate) use kernels::{
-    Distances, Snake, add_tone, attention, decode_attention, gated_silu, multiply_windows, on_pool,
-    polar,
+    Distances, Product, ProductInput, Snake, add_tone, attention, decode_attention, gated_silu,
+    multiply_windows, on_pool, polar,
 };
 pub use kernels::{Precision, activation};
 pub use kv_cache::{CacheFull, KvCache};
-pub use linear::{Linear, RowLinear};
+pub use linear::{Linear, NormLinear, RowLinear};
 pub use norm::{BatchNorm, LayerNorm, RmsNorm};
 pub use rotary::{Angles, Rotary};

@@ -5,9 +5,9 @@ use burn::tensor::{Tensor, module};
 /// Layer normalisation over the last dimension.
 #[derive(Debug, Clone)]
 pub struct LayerNorm {
-    weight: Tensor<1>,
-    bias: Tensor<1>,
-    eps: f64,
+    pub(super) weight: Tensor<1>,
+    pub(super) bias: Tensor<1>,
+    pub(super) eps: f64,
 }
 
 impl LayerNorm {
@@ -28,8 +28,8 @@ impl LayerNorm {
 /// Root-mean-square normalisation over the last dimension (Zhang & Sennrich 2019).
 #[derive(Debug, Clone)]
 pub struct RmsNorm {
-    weight: Tensor<1>,
-    eps: f64,
+    pub(super) weight: Tensor<1>,
+    pub(super) eps: f64,
 }
 
 impl RmsNorm {

@@ -1,7 +1,7 @@
 //! Causal convolution, over a whole sequence or going on from where an earlier call stopped.
 
 use super::{tensor_bytes, unsupported};
-use crate::model::nn::multiply_windows;
+use crate::model::nn::{Product, ProductInput, multiply_windows};
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::Tensor;
 
@@ -25,6 +25,8 @@ pub struct CausalConv {
     /// `[out]`
     bias: Tensor<1>,
     kernel: usize,
+    /// On a GPU.
+    product: Option<Product>,
 }
 
 impl CausalConv {
@@ -41,7 +43,11 @@ impl CausalConv {
         let weight = scope.tensor("weight", [output, input, kernel])?;
         // Tap by tap, as the frames of a window lie in memory.
         let weight = weight.permute([2, 1, 0]).reshape([kernel * input, output]);
-        Ok(Self { weight, bias: scope.tensor("bias", [output])?, kernel })
+        let bias = scope.tensor("bias", [output])?;
+        // Rows of the product begin with a whole vector of four.
+        let product =
+            if input.is_multiple_of(4) { Product::new(&weight, Some(&bias)) } else { None };
+        Ok(Self { weight, bias, kernel, product })
     }
 
     /// BTC to BTC, of equal length. The rows of `x` go on from `tails`, an equal number of rows
@@ -75,11 +81,30 @@ impl CausalConv {
 
     /// BTC to BTC, `kernel - 1` frames shorter: the input brings its own past.
     pub fn forward_valid(&self, x: Tensor<3>) -> Tensor<3> {
+        if let Some(product) = &self.product {
+            return self.multiply(product, x, None);
+        }
         if let Some(y) = multiply_windows(&x, self.kernel, &self.weight, Some(&self.bias)) {
             return y;
         }
         let y = windows(x, self.kernel).matmul(self.weight.clone().unsqueeze::<3>());
         y + self.bias.clone().unsqueeze::<3>()
+    }
+
+    /// Adds [`Self::forward_valid`] to `sum`.
+    pub fn add_valid(&self, sum: Tensor<3>, x: Tensor<3>) -> Tensor<3> {
+        match &self.product {
+            Some(product) => self.multiply(product, x, Some(sum)),
+            None => sum + self.forward_valid(x),
+        }
+    }
+
+    fn multiply(&self, product: &Product, x: Tensor<3>, sum: Option<Tensor<3>>) -> Tensor<3> {
+        let ([batch, frames, _], output) = (x.dims(), self.bias.dims()[0]);
+        let frames = frames + 1 - self.kernel;
+        let sum = sum.map(|sum| sum.reshape([batch * frames, output]));
+        let y = product.forward(ProductInput::windows(x, self.kernel), sum);
+        y.reshape([batch, frames, output])
     }
 }
 

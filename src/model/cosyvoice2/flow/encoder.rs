@@ -4,8 +4,7 @@ use super::attention::RelativeAttention;
 use super::cache::{KvCache, Mask, block_causal_bias};
 use super::conv::{CausalConv, Tail};
 use crate::model::cosyvoice2::config::FlowConfig;
-use crate::model::nn::activation::silu;
-use crate::model::nn::{LayerNorm, Linear};
+use crate::model::nn::{LayerNorm, Linear, NormLinear};
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::{Tensor, activation};
 
@@ -211,8 +210,7 @@ impl LookAhead {
 pub struct ConformerLayer {
     norm_attention: LayerNorm,
     attention: RelativeAttention,
-    norm_feed_forward: LayerNorm,
-    w1: Linear,
+    w1: NormLinear,
     w2: Linear,
 }
 
@@ -227,8 +225,10 @@ impl ConformerLayer {
         Ok(Self {
             norm_attention: LayerNorm::load(&scope.sub("norm_mha"), width, LAYER_EPS)?,
             attention: RelativeAttention::load(&scope.sub("self_attn"), width, heads)?,
-            norm_feed_forward: LayerNorm::load(&scope.sub("norm_ff"), width, LAYER_EPS)?,
-            w1: Linear::load(&feed_forward.sub("w_1"), width, hidden)?,
+            w1: NormLinear::silu(
+                LayerNorm::load(&scope.sub("norm_ff"), width, LAYER_EPS)?,
+                Linear::load(&feed_forward.sub("w_1"), width, hidden)?,
+            ),
             w2: Linear::load(&feed_forward.sub("w_2"), hidden, width)?,
         })
     }
@@ -241,7 +241,7 @@ impl ConformerLayer {
         past: Option<&mut KvCache>,
     ) -> Tensor<3> {
         let x = self.attention.forward(self.norm_attention.forward(x.clone()), bias, past) + x;
-        let hidden = silu(self.w1.forward_rows(self.norm_feed_forward.forward(x.clone())));
-        self.w2.forward_rows(hidden) + x
+        let hidden = self.w1.forward(x.clone());
+        self.w2.add_rows(x, hidden)
     }
 }

@@ -5,8 +5,8 @@ use super::cache::{KeysValues, KvCache, attend};
 use super::conv::{CausalConv, Tail};
 use super::unsupported;
 use crate::model::cosyvoice2::config::FlowDecoderConfig;
-use crate::model::nn::activation::{gelu, mish, silu};
-use crate::model::nn::{LayerNorm, Linear, attention};
+use crate::model::nn::activation::{mish, silu};
+use crate::model::nn::{LayerNorm, Linear, NormLinear, attention};
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -278,7 +278,7 @@ impl ResNet {
     fn run(&self, x: Tensor<3>, time: &Tensor<3>, past: &mut [&mut StageState]) -> Tensor<3> {
         let h = self.block1.forward(x.clone(), &mut each(past, |s| &mut s.block1)) + time.clone();
         let h = self.block2.forward(h, &mut each(past, |s| &mut s.block2));
-        h + self.shortcut.forward(x, &mut [])
+        self.shortcut.add_valid(h, x)
     }
 }
 
@@ -305,12 +305,10 @@ impl Block {
 /// Pre-norm Transformer block without positions.
 #[derive(Debug)]
 pub struct TransformerBlock {
-    norm_attention: LayerNorm,
     /// Queries (scaled by `1 / sqrt(head_dim)`), keys and values in one map.
-    qkv: Linear,
+    qkv: NormLinear,
     output: Linear,
-    norm_feed_forward: LayerNorm,
-    expand: Linear,
+    expand: NormLinear,
     contract: Linear,
     heads: usize,
     head_dim: usize,
@@ -333,11 +331,15 @@ impl TransformerBlock {
         let hidden =
             expand.shape("weight").and_then(|s| s.first()).copied().unwrap_or(4 * channels);
         Ok(Self {
-            norm_attention: LayerNorm::load(&scope.sub("norm1"), channels, EPS)?,
-            qkv: Linear::new(Tensor::cat(qkv, 0), None),
+            qkv: NormLinear::new(
+                LayerNorm::load(&scope.sub("norm1"), channels, EPS)?,
+                Linear::new(Tensor::cat(qkv, 0), None),
+            ),
             output: Linear::load(&attention.sub("to_out.0"), inner, channels)?,
-            norm_feed_forward: LayerNorm::load(&scope.sub("norm3"), channels, EPS)?,
-            expand: Linear::load(&expand, channels, hidden)?,
+            expand: NormLinear::gelu(
+                LayerNorm::load(&scope.sub("norm3"), channels, EPS)?,
+                Linear::load(&expand, channels, hidden)?,
+            ),
             contract: Linear::load(&contract, hidden, channels)?,
             heads,
             head_dim,
@@ -351,10 +353,13 @@ impl TransformerBlock {
         bias: Option<&Tensor<4>>,
         past: &mut [&mut KvCache],
     ) -> Tensor<3> {
-        let x = self.attention(self.norm_attention.forward(x.clone()), bias, past) + x;
-        let hidden = self.expand.forward_rows(self.norm_feed_forward.forward(x.clone()));
-        self.contract.forward_rows(gelu(hidden)) + x
+        let mixed = self.attention(x.clone(), bias, past);
+        let x = self.output.add_rows(x, mixed);
+        let hidden = self.expand.forward(x.clone());
+        self.contract.add_rows(x, hidden)
     }
+
+    /// Before the output map.
 
     fn attention(
         &self,
@@ -364,11 +369,8 @@ impl TransformerBlock {
     ) -> Tensor<3> {
         let [batch, frames, _] = x.dims();
         let heads = self.heads;
-        let split = self
-            .qkv
-            .forward_rows(x)
-            .reshape([batch, frames, 3 * heads, self.head_dim])
-            .swap_dims(1, 2);
+        let split =
+            self.qkv.forward(x).reshape([batch, frames, 3 * heads, self.head_dim]).swap_dims(1, 2);
         let part = |i: usize| split.clone().narrow(1, i * heads, heads);
         let (query, key, value) = (part(0), part(1).transpose(), part(2));
         let attend_rows = |query: Tensor<4>, runs: Vec<KeysValues>| {
@@ -384,7 +386,7 @@ impl TransformerBlock {
             let (scores, values) = runs.into_iter().map(|(key, value)| (score(key), value)).unzip();
             attend(scores, values)
         };
-        let mixed = match past {
+        match past {
             [] => attend_rows(query, vec![(key, value)]),
             [one] => attend_rows(query, one.append(key, value)),
             several => {
@@ -395,7 +397,6 @@ impl TransformerBlock {
                 });
                 Tensor::cat(mixed.collect(), 0)
             }
-        };
-        self.output.forward_rows(mixed)
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! The one place of code that knows a backend: what Burn's operations cost too much for on the
-//! CPU, as loops over the memory of the Flex backend.
+//! The one place of code that knows a backend: what Burn's operations cost too much for, as loops
+//! over the memory of the Flex backend on the CPU, and as kernels of [`cube`] on GPUs.
 //!
 //! Every kernel has a twin of plain Burn operations that serves all other backends and types.
 
@@ -7,6 +7,11 @@ pub mod activation;
 mod attention;
 mod conv1d;
 mod conv2d;
+#[cfg(feature = "cube")]
+mod cube;
+#[cfg(not(feature = "cube"))]
+#[path = "absent.rs"]
+mod cube;
 mod decode_attention;
 mod decoder;
 mod multiply;
@@ -20,6 +25,7 @@ mod transposed;
 pub(crate) use attention::{Distances, attention};
 pub(crate) use conv1d::{Packed, Window};
 pub(crate) use conv2d::Rows;
+pub(crate) use cube::{Product, ProductInput};
 pub(crate) use decode_attention::{Sequence, decode_attention};
 pub(crate) use decoder::{copy_row_starts, gated_silu, rms_norm, rotate};
 pub(crate) use multiply::multiply_windows;
@@ -33,6 +39,28 @@ pub(crate) use transposed::Transposed;
 use burn::backend::Flex;
 use burn::tensor::{Bytes, DType, Device, Tensor};
 use burn_flex::{FlexTensor, Layout};
+
+/// What is done to a row before its product with a matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Norm {
+    /// Root-mean-square normalisation, times a gain.
+    Rms,
+    /// Layer normalisation, times a gain, plus a shift.
+    Layer,
+}
+
+/// What is done to the sums of a product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Activation {
+    None,
+    /// By the error function.
+    Gelu,
+    Silu,
+    /// `silu(gate) * up`, where the matrix has four columns of the gate, then four of the other and
+    /// so on: half as many outputs as columns.
+    #[cfg_attr(not(feature = "cube"), expect(dead_code))]
+    Gated,
+}
 
 /// Elements that are worth a task of their own where each costs a few operations.
 const CHUNK: usize = 1 << 15;

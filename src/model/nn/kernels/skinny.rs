@@ -9,7 +9,7 @@
 use super::tile::{Isa, Strided, TILE};
 use super::{from_values, into_flex, is_ours};
 use burn::backend::Flex;
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 use half::f16;
 use rayon::prelude::*;
 
@@ -25,8 +25,18 @@ const DEPTH: usize = 1024;
 pub enum Precision {
     #[default]
     F32,
-    /// Half the memory to read, which is what a step costs where it does not fit the caches.
+    /// Half the memory to read, which is what a step costs where it does not fit the caches. On
+    /// the CPU.
     F16,
+    /// The same on GPUs; on the CPU it is [`Self::F32`].
+    Bf16,
+}
+
+impl Precision {
+    /// A matrix for a GPU.
+    pub(crate) fn of_gpu(self, matrix: Tensor<2>) -> Tensor<2> {
+        if self == Self::Bf16 { matrix.cast(DType::BF16) } else { matrix }
+    }
 }
 
 /// A matrix `[in, out]` in the order in which the kernel reads it.
@@ -72,7 +82,12 @@ impl<T: Copy + Default> Aligned<T> {
 impl SkinnyMatrix {
     /// From `weight` `[out, in]`; `None` where only Burn's product can be used.
     pub fn new(weight: &Tensor<2>, precision: Precision) -> Option<Self> {
-        is_ours(weight).then(|| Self::with(Isa::detect(), weight, precision))
+        Self::is_for(weight).then(|| Self::with(Isa::detect(), weight, precision))
+    }
+
+    /// Whether such a matrix can be made of the weight.
+    pub fn is_for(weight: &Tensor<2>) -> bool {
+        is_ours(weight)
     }
 
     fn with(isa: Isa, weight: &Tensor<2>, precision: Precision) -> Self {
@@ -87,7 +102,7 @@ impl SkinnyMatrix {
             weight.get((panel * columns + column) * input + k).copied().unwrap_or(0.0)
         });
         let panels = match precision {
-            Precision::F32 => Panels::F32(Aligned::new(values)),
+            Precision::F32 | Precision::Bf16 => Panels::F32(Aligned::new(values)),
             Precision::F16 => Panels::F16(Aligned::new(values.map(f16::from_f32))),
         };
         Self { input, output, panels, isa }

@@ -3,10 +3,12 @@
 //!
 //! Activations are f32; weights may be bf16, sums are f32 always. A kernel is launched for the
 //! stream of its caller and nothing waits for it.
+//!
+//! What is used outside has a stand-in in `kernels/absent.rs`, for binaries without GPUs.
 
 mod product;
 
-pub(crate) use product::{Activation, Norm, Product, ProductInput};
+pub(crate) use product::{Product, ProductInput};
 
 use burn::tensor::{DType, Device, Tensor};
 use burn_cubecl::cubecl::client::Client;
@@ -25,6 +27,15 @@ pub(crate) fn is_cube(device: &Device) -> bool {
 /// The tensor, its elements one after another. None where it is not on a device of ours.
 fn into_cube<const D: usize>(x: Tensor<D>) -> Option<CubeTensor> {
     Some(into_contiguous(x.try_into_primitive::<CubeBackend>().ok()?))
+}
+
+/// [`into_cube`] of activations beside others that are on a device of ours.
+fn activations<const D: usize>(x: Tensor<D>) -> CubeTensor {
+    assert_eq!(x.dtype(), DType::F32, "type of activations");
+    match into_cube(x) {
+        Some(x) => x,
+        None => unreachable!("activations on the device of the weights"),
+    }
 }
 
 fn from_cube<const D: usize>(x: CubeTensor) -> Tensor<D> {

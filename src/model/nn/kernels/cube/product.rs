@@ -7,7 +7,8 @@
 //! that a weight is read once for all rows of the cube. The order in which a sum is added up
 //! depends on the matrix alone: a row's result is the same however many rows are beside it.
 
-use super::{VECTOR, buffer, empty, from_cube, into_cube};
+use super::super::{Activation, Norm};
+use super::{VECTOR, activations, buffer, empty, from_cube, into_cube};
 use burn::tensor::{DType, Tensor};
 use burn_cubecl::cubecl;
 use burn_cubecl::tensor::CubeTensor;
@@ -23,28 +24,6 @@ const ROWS: usize = 8;
 /// Rows whose sums are exchanged at a time.
 const EXCHANGED: usize = 2;
 
-/// What is done to a row before the product.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Norm {
-    None,
-    /// Root-mean-square normalisation, times a gain.
-    Rms,
-    /// Layer normalisation, times a gain, plus a shift.
-    Layer,
-}
-
-/// What is done to the sums.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Activation {
-    None,
-    /// By the error function.
-    Gelu,
-    Silu,
-    /// `silu(gate) * up`, where the matrix has four columns of the gate, four of the other and so
-    /// on: half as many outputs as columns. See [`Product::gated`].
-    Gated,
-}
-
 /// What a kernel is compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Shape {
@@ -56,7 +35,7 @@ struct Shape {
     rows: usize,
     /// Columns of a cube.
     columns: usize,
-    norm: Norm,
+    norm: Option<Norm>,
     activation: Activation,
     bias: bool,
     residual: bool,
@@ -69,7 +48,7 @@ pub(crate) struct Product {
     weight: CubeTensor,
     /// `[out]`
     bias: Option<CubeTensor>,
-    norm: Norm,
+    norm: Option<Norm>,
     /// Of the normalisation, `[in]` each; anything where there is none.
     gain: CubeTensor,
     shift: CubeTensor,
@@ -92,50 +71,42 @@ pub(crate) struct ProductInput {
 
 impl ProductInput {
     /// Every row of `x` `[rows, in]`.
-    pub fn rows(x: Tensor<2>) -> Option<Self> {
+    pub fn rows(x: Tensor<2>) -> Self {
         let [rows, depth] = x.dims();
-        let x = float(x)?;
-        Some(Self { x, batches: 1, per_batch: rows, row_stride: depth, batch_stride: rows * depth })
+        let x = activations(x);
+        Self { x, batches: 1, per_batch: rows, row_stride: depth, batch_stride: rows * depth }
     }
 
     /// Every run of `kernel` frames of `x` `[batch, frames, channels]` as a row of
-    /// `kernel * channels`: `frames - kernel + 1` of them.
-    pub fn windows(x: Tensor<3>, kernel: usize) -> Option<Self> {
+    /// `kernel * channels`: `frames - kernel + 1` of them. `channels` is a multiple of four.
+    pub fn windows(x: Tensor<3>, kernel: usize) -> Self {
         let [batches, frames, channels] = x.dims();
-        Some(Self {
-            x: float(x)?,
+        Self {
+            x: activations(x),
             batches,
-            per_batch: (frames + 1).checked_sub(kernel)?,
+            per_batch: (frames + 1).saturating_sub(kernel),
             row_stride: channels,
             batch_stride: frames * channels,
-        })
+        }
     }
-}
-
-fn float<const D: usize>(x: Tensor<D>) -> Option<CubeTensor> {
-    (x.dtype() == DType::F32).then(|| into_cube(x)).flatten()
 }
 
 impl Product {
     /// From `weight` `[in, out]`, kept in its type (f32 or bf16), and `bias` `[out]`. None where the
-    /// tensors are not on a device of ours, or neither size is a multiple of four.
-    pub fn new(weight: Tensor<2>, bias: Option<Tensor<1>>) -> Option<Self> {
+    /// tensors are not on a device of ours, or a size is no multiple of four.
+    pub fn new(weight: &Tensor<2>, bias: Option<&Tensor<1>>) -> Option<Self> {
         let [depth, width] = weight.dims();
         let divides = |size: usize| size > 0 && size.is_multiple_of(VECTOR);
         if !divides(depth) || !divides(width) || !matches!(weight.dtype(), DType::F32 | DType::BF16)
         {
             return None;
         }
-        let weight = into_cube(weight)?;
-        let bias = match bias {
-            Some(bias) => Some(float(bias)?),
-            None => None,
-        };
+        let weight = into_cube(weight.clone())?;
         let nothing = empty(&weight.client, &weight.device, [VECTOR]);
         Some(Self {
             weight,
-            bias,
-            norm: Norm::None,
+            bias: bias.map(|bias| activations(bias.clone())),
+            norm: None,
             gain: nothing.clone(),
             shift: nothing,
             eps: 0.0,
@@ -145,48 +116,53 @@ impl Product {
         })
     }
 
-    /// The product of normalised rows: `gain` and `shift` `[in]`, the latter for layer
-    /// normalisation.
-    pub fn after_norm(self, norm: Norm, gain: Tensor<1>, shift: Option<Tensor<1>>, eps: f64) -> Option<Self> {
-        let shift = match shift {
-            Some(shift) => float(shift)?,
-            None => self.shift,
-        };
-        Some(Self { norm, gain: float(gain)?, shift, eps: eps as f32, ..self })
+    /// [`Activation::Gated`] of the products with `gate` and `up`, `[in, inner]` each.
+    pub fn gated(gate: Tensor<2>, up: Tensor<2>) -> Option<Self> {
+        let [depth, inner] = gate.dims();
+        if inner == 0 || !inner.is_multiple_of(VECTOR) {
+            return None;
+        }
+        let parts = |x: Tensor<2>| x.reshape([depth, inner / VECTOR, 1, VECTOR]);
+        let both = Tensor::cat(vec![parts(gate), parts(up)], 2).reshape([depth, 2 * inner]);
+        Some(Self::new(&both, None)?.then(Activation::Gated))
+    }
+
+    /// The product of normalised rows: `gain` and, for layer normalisation, `shift` `[in]`.
+    pub fn after(self, norm: Norm, gain: &Tensor<1>, shift: Option<&Tensor<1>>, eps: f64) -> Self {
+        let shift = shift.map_or(self.shift, |shift| activations(shift.clone()));
+        Self { norm: Some(norm), gain: activations(gain.clone()), shift, eps: eps as f32, ..self }
     }
 
     /// Followed by an activation.
-    pub fn with(self, activation: Activation) -> Self {
+    pub fn then(self, activation: Activation) -> Self {
         Self { activation, ..self }
     }
 
-    /// The weight of [`Activation::Gated`] from `gate` and `up`, `[in, inner]` each.
-    pub fn gated(gate: Tensor<2>, up: Tensor<2>) -> Tensor<2> {
-        let [depth, inner] = gate.dims();
-        let parts = |x: Tensor<2>| x.reshape([depth, inner / VECTOR, 1, VECTOR]);
-        Tensor::cat(vec![parts(gate), parts(up)], 2).reshape([depth, 2 * inner])
-    }
-
     /// Outputs of a row.
-    pub fn outputs(&self) -> usize {
+    fn outputs(&self) -> usize {
         if self.activation == Activation::Gated { self.width / 2 } else { self.width }
     }
 
     /// `[batches * rows, out]`; `residual` of that shape is added.
-    pub fn forward(&self, input: ProductInput, residual: Option<Tensor<2>>) -> Option<Tensor<2>> {
+    pub fn forward(&self, input: ProductInput, residual: Option<Tensor<2>>) -> Tensor<2> {
         let ProductInput { x, batches, per_batch, row_stride, batch_stride } = input;
         let (rows, outputs) = (batches * per_batch, self.outputs());
-        if !row_stride.is_multiple_of(VECTOR) {
-            return None;
-        }
+        assert!(row_stride.is_multiple_of(VECTOR), "rows begin with a whole vector");
+        assert!(
+            rows == 0
+                || (batches - 1) * batch_stride + (per_batch - 1) * row_stride + self.depth
+                    <= x.meta.num_elements(),
+            "rows of {} inputs",
+            self.depth
+        );
         let out = empty(&x.client, &x.device, [rows, outputs]);
         if rows == 0 {
-            return Some(from_cube(out));
+            return from_cube(out);
         }
-        let residual = match residual {
-            Some(residual) => Some(float(residual)?),
-            None => None,
-        };
+        let residual = residual.map(|residual| {
+            assert_eq!(residual.dims(), [rows, outputs], "shape of the residual");
+            activations(residual)
+        });
         let shape = Shape {
             depth: self.depth,
             width: self.width,
@@ -221,14 +197,16 @@ impl Product {
         unsafe {
             match self.weight.dtype {
                 DType::BF16 => product::launch_unchecked::<bf16>(
-                    &client, cubes, dim, VECTOR, x, weight, bias, gain, shift, residual, result, layout, self.eps, shape,
+                    &client, cubes, dim, VECTOR, x, weight, bias, gain, shift, residual, result,
+                    layout, self.eps, shape,
                 ),
                 _ => product::launch_unchecked::<f32>(
-                    &client, cubes, dim, VECTOR, x, weight, bias, gain, shift, residual, result, layout, self.eps, shape,
+                    &client, cubes, dim, VECTOR, x, weight, bias, gain, shift, residual, result,
+                    layout, self.eps, shape,
                 ),
             }
         }
-        Some(from_cube(out))
+        from_cube(out)
     }
 }
 
@@ -283,9 +261,9 @@ fn product<W: Float, N: Size>(
 
     let mut mean = 0f32;
     let mut scale = 1f32;
-    if comptime!(shape.norm != Norm::None) {
+    if comptime!(shape.norm.is_some()) {
         let mut moments = Shared::<[f32]>::new_slice(THREADS);
-        if comptime!(shape.norm == Norm::Layer) {
+        if comptime!(shape.norm == Some(Norm::Layer)) {
             let mut sum = 0f32;
             let mut k = member;
             while k < depth {
@@ -331,11 +309,11 @@ fn product<W: Float, N: Size>(
                 let mut value = Vector::new(0f32);
                 if known {
                     value = x[start + from + k];
-                    if comptime!(shape.norm == Norm::Layer) {
+                    if comptime!(shape.norm == Some(Norm::Layer)) {
                         value = (value - Vector::new(mean)) * Vector::new(scale) * gain[from + k]
                             + shift[from + k];
                     }
-                    if comptime!(shape.norm == Norm::Rms) {
+                    if comptime!(shape.norm == Some(Norm::Rms)) {
                         value = value * Vector::new(scale) * gain[from + k];
                     }
                 }
@@ -394,7 +372,8 @@ fn product<W: Float, N: Size>(
                         y += bias[column];
                     }
                     if comptime!(shape.activation == Activation::Gelu) {
-                        y = y * Vector::new(0.5f32)
+                        y = y
+                            * Vector::new(0.5f32)
                             * (Vector::new(1f32)
                                 + (y * Vector::new(std::f32::consts::FRAC_1_SQRT_2)).erf());
                     }
@@ -430,4 +409,92 @@ fn total<N: Size>(
 #[cube]
 fn silu<N: Size>(x: Vector<f32, N>) -> Vector<f32, N> {
     x / (Vector::new(1f32) + (Vector::new(0f32) - x).exp())
+}
+
+#[cfg(all(test, feature = "vulkan"))]
+mod tests {
+    use super::*;
+    use burn::tensor::{Device, DeviceKind, Distribution, activation};
+
+    fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
+        Tensor::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex())
+    }
+
+    fn there<const D: usize>(x: &Tensor<D>) -> Tensor<D> {
+        Tensor::from_data(x.to_data(), &Device::vulkan(DeviceKind::DefaultDevice))
+    }
+
+    #[track_caller]
+    fn assert_close<const D: usize>(got: Tensor<D>, want: Tensor<D>, limit: f32, what: &str) {
+        assert_eq!(got.dims(), want.dims(), "{what}");
+        let got = Tensor::from_data(got.into_data(), &Device::flex());
+        let scale = want.clone().abs().max().into_scalar::<f32>();
+        let error = (got - want).abs().max().into_scalar::<f32>() / scale;
+        assert!(error < limit, "{what}: {error:e}");
+    }
+
+    /// Protects the sums for sizes that no block divides, one row and many, with bias and residual
+    /// and each activation; and that a row alone is the row among others, to the last bit.
+    #[test]
+    fn equals_the_plain_product() {
+        for (rows, depth, width) in
+            [(1, 4, 4), (2, 896, 1152), (3, 36, 20), (9, 1200, 72), (100, 256, 128)]
+        {
+            let what = format!("{rows} x {depth} x {width}");
+            let (x, weight) =
+                (random([rows, depth]), random([depth, width]) / (depth as f64).sqrt());
+            let (bias, residual) = (random([width]), random([rows, width]));
+            let plain = x.clone().matmul(weight.clone()) + bias.clone().unsqueeze::<2>();
+            let product = Product::new(&there(&weight), Some(&there(&bias))).unwrap();
+            let input = || ProductInput::rows(there(&x));
+            let got = product.forward(input(), None);
+            let first = product.forward(ProductInput::rows(there(&x).narrow(0, rows - 1, 1)), None);
+            assert_eq!(first.into_data(), got.clone().narrow(0, rows - 1, 1).into_data(), "{what}");
+            assert_close(got, plain.clone(), 2e-6, &what);
+            for (kind, f) in [
+                (Activation::Gelu, activation::gelu as fn(Tensor<2>) -> Tensor<2>),
+                (Activation::Silu, activation::silu),
+            ] {
+                let got = product.clone().then(kind).forward(input(), Some(there(&residual)));
+                assert_close(got, f(plain.clone()) + residual.clone(), 2e-6, &what);
+            }
+        }
+    }
+
+    /// Protects normalisation over rows longer than what is in shared memory at a time, the gate's
+    /// columns, and weights in bf16.
+    #[test]
+    fn normalises_gates_and_reads_bf16() {
+        for (rows, depth, inner) in [(1, 896, 64), (5, 40, 36), (17, 1028, 4)] {
+            let what = format!("{rows} x {depth} x {inner}");
+            let x = random([rows, depth]) + 0.3;
+            let (gate, up) = (random([depth, inner]) / 30.0, random([depth, inner]) / 30.0);
+            let (gain, shift) = (random([depth]), random([depth]));
+            let input = || ProductInput::rows(there(&x));
+            let square = (x.clone() * x.clone()).mean_dim(1);
+            let rms = x.clone() / (square + 1e-6).sqrt() * gain.clone().unsqueeze::<2>();
+            let product = Product::gated(there(&gate), there(&up)).unwrap();
+            let product = product.after(Norm::Rms, &there(&gain), None, 1e-6);
+            let want = activation::silu(rms.clone().matmul(gate.clone())) * rms.matmul(up.clone());
+            assert_close(product.forward(input(), None), want, 5e-6, &what);
+
+            let centred = x.clone() - x.clone().mean_dim(1);
+            let variance = (centred.clone() * centred.clone()).mean_dim(1);
+            let normal = centred / (variance + 1e-5).sqrt() * gain.clone().unsqueeze::<2>()
+                + shift.clone().unsqueeze::<2>();
+            let product = Product::new(&there(&gate), None).unwrap();
+            let product = product.after(Norm::Layer, &there(&gain), Some(&there(&shift)), 1e-5);
+            assert_close(product.forward(input(), None), normal.matmul(gate), 5e-6, &what);
+        }
+    }
+
+    /// Protects the rows of a convolution: neighbours that overlap, and batches.
+    #[test]
+    fn windows_are_rows() {
+        let (x, weight) = (random([2, 7, 8]), random([24, 12]));
+        let product = Product::new(&there(&weight), None).unwrap();
+        let got = product.forward(ProductInput::windows(there(&x), 3), None);
+        let rows = x.reshape([2, 56]).unfold::<3, _>(1, 24, 8).reshape([10, 24]);
+        assert_close(got, rows.matmul(weight), 2e-6, "windows");
+    }
 }
