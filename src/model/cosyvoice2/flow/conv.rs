@@ -58,6 +58,11 @@ impl CausalConv {
         if past == 0 {
             return self.forward_valid(x);
         }
+        if let Some(product) = &self.product {
+            let before = before(&x, past, tails);
+            let input = ProductInput::causal_windows(x, before, self.kernel);
+            return product.forward(input, None).reshape([batch, frames, self.bias.dims()[0]]);
+        }
         let zeros = |rows| Tensor::zeros([rows, past, channels], &x.device());
         if tails.is_empty() {
             return self.forward_valid(Tensor::cat(vec![zeros(batch), x], 1));
@@ -108,13 +113,47 @@ impl CausalConv {
     }
 }
 
-/// Every run of `kernel` frames as one row: `[batch, frames, channels]` to
-/// `[batch, frames - kernel + 1, kernel * channels]`. Frames lie one after another in memory, so
-/// this is a view of overlapping rows on the CPU.
-fn windows(x: Tensor<3>, kernel: usize) -> Tensor<3> {
+/// The `past` frames before `x`, of all rows, or None where they are zeros; `tails` are then the
+/// last of `x` in turn.
+fn before(x: &Tensor<3>, past: usize, tails: &mut [&mut Tail]) -> Option<Tensor<3>> {
     let [batch, frames, channels] = x.dims();
-    if kernel == 1 {
-        return x;
+    if tails.is_empty() {
+        return None;
     }
-    x.reshape([batch, frames * channels]).unfold(1, kernel * channels, channels)
+    let rows = batch / tails.len();
+    let kept: Vec<_> = tails.iter_mut().map(|tail| tail.0.take()).collect();
+    let before = if kept.iter().all(Option::is_none) {
+        None
+    } else {
+        let zeros = || Tensor::zeros([rows, past, channels], &x.device());
+        let mut kept: Vec<_> = kept.into_iter().map(|kept| kept.unwrap_or_else(zeros)).collect();
+        Some(if kept.len() == 1 { kept.remove(0) } else { Tensor::cat(kept, 0) })
+    };
+    // A copy of all rows at once, of which each state keeps its own. (A view alone would keep all
+    // of `x`.)
+    let last = match &before {
+        Some(before) if frames < past => {
+            let before = before.clone().narrow(1, frames, past - frames);
+            Tensor::cat(vec![before, x.clone()], 1)
+        }
+        None if frames < past => {
+            let zeros = Tensor::zeros([batch, past - frames, channels], &x.device());
+            Tensor::cat(vec![zeros, x.clone()], 1)
+        }
+        _ => x.clone().narrow(1, frames - past, past).add_scalar(0.0),
+    };
+    for (i, tail) in tails.iter_mut().enumerate() {
+        tail.0 = Some(last.clone().narrow(0, i * rows, rows));
+    }
+    before
+}
+
+/// Every run of `kernel` frames as one row: `[batch, frames, channels]` to
+/// `[batch, frames - kernel + 1, kernel * channels]`.
+fn windows(x: Tensor<3>, kernel: usize) -> Tensor<3> {
+    let rows = x.dims()[1] + 1 - kernel;
+    match kernel {
+        1 => x,
+        _ => Tensor::cat((0..kernel).map(|tap| x.clone().narrow(1, tap, rows)).collect(), 2),
+    }
 }

@@ -21,6 +21,8 @@ const THREADS: usize = 256;
 const CHUNK: usize = 512;
 /// Most rows of a cube.
 const ROWS: usize = 8;
+/// Threads that add up the moments of a row: no more than there are where a cube has most rows.
+const TEAM: usize = THREADS / ROWS;
 /// Rows whose sums are exchanged at a time.
 const EXCHANGED: usize = 2;
 
@@ -39,6 +41,18 @@ struct Shape {
     activation: Activation,
     bias: bool,
     residual: bool,
+    /// Rows are windows of a sequence that begin before it.
+    before: Option<Before>,
+}
+
+/// Where windows begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Before {
+    channels: usize,
+    /// Frames before the first.
+    frames: usize,
+    /// Whether they are known; they are zeros otherwise.
+    known: bool,
 }
 
 /// A matrix `[in, out]` on a device of ours, and what goes with it.
@@ -67,6 +81,7 @@ pub(crate) struct ProductInput {
     /// Elements from a row to the next, and from a batch to the next.
     row_stride: usize,
     batch_stride: usize,
+    before: Option<(Before, Option<CubeTensor>)>,
 }
 
 impl ProductInput {
@@ -74,7 +89,8 @@ impl ProductInput {
     pub fn rows(x: Tensor<2>) -> Self {
         let [rows, depth] = x.dims();
         let x = activations(x);
-        Self { x, batches: 1, per_batch: rows, row_stride: depth, batch_stride: rows * depth }
+        let batch_stride = rows * depth;
+        Self { x, batches: 1, per_batch: rows, row_stride: depth, batch_stride, before: None }
     }
 
     /// Every run of `kernel` frames of `x` `[batch, frames, channels]` as a row of
@@ -87,7 +103,23 @@ impl ProductInput {
             per_batch: (frames + 1).saturating_sub(kernel),
             row_stride: channels,
             batch_stride: frames * channels,
+            before: None,
         }
+    }
+
+    /// As many rows as `x` `[batch, frames, channels]` has frames: every frame behind the `kernel -
+    /// 1` before it. Before the first are those of `past` `[batch, kernel - 1, channels]`, or zeros.
+    pub fn causal_windows(x: Tensor<3>, past: Option<Tensor<3>>, kernel: usize) -> Self {
+        let [batches, frames, channels] = x.dims();
+        let all = Self::windows(x, 1);
+        if kernel == 1 {
+            return all;
+        }
+        if let Some(past) = &past {
+            assert_eq!(past.dims(), [batches, kernel - 1, channels], "frames before the first");
+        }
+        let before = Before { channels, frames: kernel - 1, known: past.is_some() };
+        Self { per_batch: frames, before: Some((before, past.map(activations))), ..all }
     }
 }
 
@@ -145,12 +177,20 @@ impl Product {
 
     /// `[batches * rows, out]`; `residual` of that shape is added.
     pub fn forward(&self, input: ProductInput, residual: Option<Tensor<2>>) -> Tensor<2> {
-        let ProductInput { x, batches, per_batch, row_stride, batch_stride } = input;
+        let ProductInput { x, batches, per_batch, row_stride, batch_stride, before } = input;
         let (rows, outputs) = (batches * per_batch, self.outputs());
         assert!(row_stride.is_multiple_of(VECTOR), "rows begin with a whole vector");
+        let (before, past) = before.map_or((None, None), |(before, past)| (Some(before), past));
+        let row = match before {
+            Some(Before { channels, frames, .. }) => {
+                assert_eq!(self.depth, channels * (frames + 1), "frames of a window");
+                channels
+            }
+            None => self.depth,
+        };
         assert!(
             rows == 0
-                || (batches - 1) * batch_stride + (per_batch - 1) * row_stride + self.depth
+                || (batches - 1) * batch_stride + (per_batch - 1) * row_stride + row
                     <= x.meta.num_elements(),
             "rows of {} inputs",
             self.depth
@@ -173,6 +213,7 @@ impl Product {
             activation: self.activation,
             bias: self.bias.is_some(),
             residual: residual.is_some(),
+            before,
         };
         let cubes = CubeCount::Static(
             self.width.div_ceil(shape.columns) as u32,
@@ -181,6 +222,7 @@ impl Product {
         );
         let dim = CubeDim::new_1d(THREADS as u32);
         let client = x.client.clone();
+        let past = buffer(past.as_ref().unwrap_or(&self.gain), VECTOR);
         let x = buffer(&x, VECTOR);
         let weight = buffer(&self.weight, VECTOR);
         let bias = buffer(self.bias.as_ref().unwrap_or(&self.gain), VECTOR);
@@ -197,12 +239,12 @@ impl Product {
         unsafe {
             match self.weight.dtype {
                 DType::BF16 => product::launch_unchecked::<bf16>(
-                    &client, cubes, dim, VECTOR, x, weight, bias, gain, shift, residual, result,
-                    layout, self.eps, shape,
+                    &client, cubes, dim, VECTOR, x, past, weight, bias, gain, shift, residual,
+                    result, layout, self.eps, shape,
                 ),
                 _ => product::launch_unchecked::<f32>(
-                    &client, cubes, dim, VECTOR, x, weight, bias, gain, shift, residual, result,
-                    layout, self.eps, shape,
+                    &client, cubes, dim, VECTOR, x, past, weight, bias, gain, shift, residual,
+                    result, layout, self.eps, shape,
                 ),
             }
         }
@@ -222,6 +264,7 @@ struct Layout {
 #[cube(launch_unchecked)]
 fn product<W: Float, N: Size>(
     x: &[Vector<f32, N>],
+    past: &[Vector<f32, N>],
     weight: &[Vector<W, N>],
     bias: &[Vector<f32, N>],
     gain: &[Vector<f32, N>],
@@ -262,35 +305,39 @@ fn product<W: Float, N: Size>(
     let mut mean = 0f32;
     let mut scale = 1f32;
     if comptime!(shape.norm.is_some()) {
-        let mut moments = Shared::<[f32]>::new_slice(THREADS);
+        let mut moments = Shared::<[f32]>::new_slice(comptime!(shape.rows * TEAM));
         if comptime!(shape.norm == Some(Norm::Layer)) {
-            let mut sum = 0f32;
-            let mut k = member;
-            while k < depth {
-                sum += x[start + k].vector_sum();
-                k += team;
+            if member < TEAM {
+                let mut sum = 0f32;
+                let mut k = member;
+                while k < depth {
+                    sum += x[start + k].vector_sum();
+                    k += TEAM;
+                }
+                moments[row * TEAM + member] = sum;
             }
-            moments[thread] = sum;
             sync_cube();
             let mut total = 0f32;
-            for i in 0..team {
-                total += moments[row * team + i];
+            for i in 0..TEAM {
+                total += moments[row * TEAM + i];
             }
             mean = total / (shape.depth as f32);
             sync_cube();
         }
-        let mut sum = 0f32;
-        let mut k = member;
-        while k < depth {
-            let value = x[start + k] - Vector::new(mean);
-            sum += (value * value).vector_sum();
-            k += team;
+        if member < TEAM {
+            let mut sum = 0f32;
+            let mut k = member;
+            while k < depth {
+                let value = x[start + k] - Vector::new(mean);
+                sum += (value * value).vector_sum();
+                k += TEAM;
+            }
+            moments[row * TEAM + member] = sum;
         }
-        moments[thread] = sum;
         sync_cube();
         let mut total = 0f32;
-        for i in 0..team {
-            total += moments[row * team + i];
+        for i in 0..TEAM {
+            total += moments[row * TEAM + i];
         }
         scale = 1f32 / (total / (shape.depth as f32) + eps).sqrt();
     }
@@ -308,7 +355,24 @@ fn product<W: Float, N: Size>(
             if from + k < depth {
                 let mut value = Vector::new(0f32);
                 if known {
-                    value = x[start + from + k];
+                    if comptime!(shape.before.is_some()) {
+                        let before = comptime!(shape.before.unwrap());
+                        let channels = comptime!(before.channels / VECTOR);
+                        let (i, t) =
+                            (place / layout.per_batch as usize, place % layout.per_batch as usize);
+                        let frame = t + (from + k) / channels;
+                        let channel = (from + k) % channels;
+                        if frame >= before.frames {
+                            let frame = i * layout.per_batch as usize + frame - before.frames;
+                            value = x[frame * channels + channel];
+                        } else {
+                            if comptime!(before.known) {
+                                value = past[(i * before.frames + frame) * channels + channel];
+                            }
+                        }
+                    } else {
+                        value = x[start + from + k];
+                    }
                     if comptime!(shape.norm == Some(Norm::Layer)) {
                         value = (value - Vector::new(mean)) * Vector::new(scale) * gain[from + k]
                             + shift[from + k];
@@ -495,6 +559,13 @@ mod tests {
         let product = Product::new(&there(&weight), None).unwrap();
         let got = product.forward(ProductInput::windows(there(&x), 3), None);
         let rows = x.reshape([2, 56]).unfold::<3, _>(1, 24, 8).reshape([10, 24]);
-        assert_close(got, rows.matmul(weight), 2e-6, "windows");
+        assert_close(got, rows.clone().matmul(weight.clone()), 2e-6, "windows");
+        let (past, x) = (x.clone().narrow(1, 0, 2), x.narrow(1, 2, 5));
+        let input = ProductInput::causal_windows(there(&x), Some(there(&past)), 3);
+        assert_close(product.forward(input, None), rows.matmul(weight.clone()), 2e-6, "past");
+        let input = ProductInput::causal_windows(there(&x), None, 3);
+        let x = Tensor::cat(vec![past.zeros_like(), x], 1);
+        let rows = x.reshape([2, 56]).unfold::<3, _>(1, 24, 8).reshape([10, 24]);
+        assert_close(product.forward(input, None), rows.matmul(weight), 2e-6, "no past");
     }
 }
