@@ -445,9 +445,9 @@ impl Config {
             return Err(ConfigError::value("engine.max_load", engine.max_load, reason));
         }
         match (self.model.dtype.as_str(), self.model.device.as_str()) {
-            ("f32", _) | ("f16", "cpu" | "auto") | ("bf16", "cuda" | "vulkan" | "auto") => {}
+            ("f32" | "bf16", _) | ("f16", "cpu" | "auto") => {}
             (dtype, _) => {
-                let reason = "must be `f32`, `f16` (device `cpu`) or `bf16` (device `cuda`)";
+                let reason = "must be `f32`, `bf16` (for GPUs) or `f16` (for the CPU alone)";
                 return Err(ConfigError::value("model.dtype", dtype, reason));
             }
         }

@@ -123,8 +123,8 @@ impl CosyVoice2 {
         close(weights);
 
         let weights = open(Component::Flow)?;
-        let mut flow =
-            Flow::load(&weights.scope(device), &config.flow, config.spk_embed_dim, MEL_BINS)?;
+        let scope = weights.scope(device).in_precision(options.precision);
+        let mut flow = Flow::load(&scope, &config.flow, config.spk_embed_dim, MEL_BINS)?;
         flow.set_left_blocks(options.left_blocks);
         close(weights);
 

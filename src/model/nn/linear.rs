@@ -1,10 +1,9 @@
 use super::kernels::{
-    Activation, Norm, Precision, Product, ProductInput, SkinnyMatrix, activation, gated_silu,
-    multiply_windows,
+    Activation, Norm, Product, ProductInput, SkinnyMatrix, activation, gated_silu, multiply_windows,
 };
 use super::norm::{LayerNorm, RmsNorm};
-use crate::model::weights::{Scope, WeightsError};
-use burn::tensor::{Tensor, activation as plain_activation};
+use crate::model::weights::{Precision, Scope, WeightsError};
+use burn::tensor::{DType, Device, Tensor, activation as plain_activation};
 
 /// Affine map of the last dimension.
 #[derive(Debug, Clone)]
@@ -32,21 +31,23 @@ impl Linear {
     /// Loads `weight` `[out, in]` and `bias` `[out]`.
     pub fn load(scope: &Scope, input: usize, output: usize) -> Result<Self, WeightsError> {
         let bias = Some(scope.tensor("bias", [output])?);
-        Ok(Self::new(scope.tensor("weight", [output, input])?, bias))
+        let weight = scope.tensor("weight", [output, input])?;
+        Ok(Self::new(weight, bias, scope.precision()))
     }
 
     /// Loads `weight` `[out, in]` alone.
     pub fn load_no_bias(scope: &Scope, input: usize, output: usize) -> Result<Self, WeightsError> {
-        Ok(Self::new(scope.tensor("weight", [output, input])?, None))
+        Ok(Self::new(scope.tensor("weight", [output, input])?, None, scope.precision()))
     }
 
     /// From tensors: `weight` `[out, in]`, `bias` `[out]`.
-    pub fn new(weight: Tensor<2>, bias: Option<Tensor<1>>) -> Self {
+    pub fn new(weight: Tensor<2>, bias: Option<Tensor<1>>, precision: Precision) -> Self {
         let [output, input] = weight.dims();
-        let weight = transposed(weight);
+        let weight = kept(transposed(weight), precision);
         let map = match Product::new(&weight, bias.as_ref()) {
             Some(product) => Map::Product(product),
-            None => Map::Plain { weight, bias },
+            // Burn's products want numbers of one type.
+            None => Map::Plain { weight: weight.cast(DType::F32), bias },
         };
         Self { map, input, output }
     }
@@ -100,6 +101,17 @@ fn transposed(weight: Tensor<2>) -> Tensor<2> {
     let [output, input] = weight.dims();
     Tensor::zeros([input, output], &weight.device())
         .slice_assign([0..input, 0..output], weight.transpose())
+}
+
+/// The numbers of a matrix in `precision`.
+pub fn kept(matrix: Tensor<2>, precision: Precision) -> Tensor<2> {
+    match precision {
+        Precision::Bf16 if matrix.device() == Device::flex() => {
+            matrix.cast(DType::BF16).cast(DType::F32)
+        }
+        Precision::Bf16 => matrix.cast(DType::BF16),
+        Precision::F32 | Precision::F16 => matrix,
+    }
 }
 
 /// Layer normalisation, an affine map and an activation: on a GPU, one pass.
@@ -184,10 +196,10 @@ impl RowLinear {
         let map = match SkinnyMatrix::new(&weight, precision) {
             Some(matrix) => RowMap::Skinny { matrix, bias },
             None => {
-                let columns = precision.of_gpu(transposed(weight.clone()));
+                let columns = kept(transposed(weight.clone()), precision);
                 match Product::new(&columns, bias.as_ref()) {
                     Some(product) => RowMap::Product(product),
-                    None => RowMap::Burn(Linear::new(weight, bias)),
+                    None => RowMap::Burn(Linear::new(weight, bias, precision)),
                 }
             }
         };
@@ -196,7 +208,7 @@ impl RowLinear {
 
     /// `silu(gate) * up` of the maps by `gate` and `up`, `[out, in]` each.
     pub fn gated(gate: Tensor<2>, up: Tensor<2>, precision: Precision) -> Self {
-        let columns = |weight: &Tensor<2>| precision.of_gpu(transposed(weight.clone()));
+        let columns = |weight: &Tensor<2>| kept(transposed(weight.clone()), precision);
         // Only where there is a GPU: the other matrices are made of both anyway.
         let product = if SkinnyMatrix::is_for(&gate) {
             None

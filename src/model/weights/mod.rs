@@ -13,6 +13,7 @@ mod error;
 mod hostile;
 pub mod onnx;
 mod pickle;
+mod precision;
 mod protobuf;
 mod pytorch;
 mod random;
@@ -24,6 +25,7 @@ mod weight_norm;
 pub use error::WeightsError;
 #[doc(hidden)]
 pub use hostile::{archive as fuzz_archive, onnx as fuzz_onnx, pickle as fuzz_pickle};
+pub use precision::Precision;
 pub use tensor_data::TensorSource;
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -175,7 +177,7 @@ impl Weights {
 
     /// The root of the name tree, placing tensors on `device`.
     pub fn scope<'a>(&'a self, device: &'a Device) -> Scope<'a> {
-        Scope { weights: self, prefix: String::new(), device }
+        Scope { weights: self, prefix: String::new(), device, precision: Precision::F32 }
     }
 }
 
@@ -185,12 +187,23 @@ pub struct Scope<'a> {
     weights: &'a Weights,
     prefix: String,
     device: &'a Device,
+    precision: Precision,
 }
 
 impl<'a> Scope<'a> {
     /// The scope `name` below this one: `scope.sub("encoder").sub(3)` is `encoder.3`.
     pub fn sub(&self, name: impl std::fmt::Display) -> Scope<'a> {
-        Scope { weights: self.weights, prefix: self.full(&name.to_string()), device: self.device }
+        Scope { prefix: self.full(&name.to_string()), ..self.clone() }
+    }
+
+    /// The same, for layers that keep their matrices in `precision`.
+    pub fn in_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
+    /// How layers keep their matrices.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     pub fn device(&self) -> &'a Device {

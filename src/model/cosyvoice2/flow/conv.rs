@@ -1,9 +1,9 @@
 //! Causal convolution, over a whole sequence or going on from where an earlier call stopped.
 
 use super::{tensor_bytes, unsupported};
-use crate::model::nn::{Product, ProductInput, multiply_windows};
+use crate::model::nn::{Product, ProductInput, kept, multiply_windows};
 use crate::model::weights::{Scope, WeightsError};
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 
 /// The last input frames of a causal convolution, `[batch, kernel - 1, channels]`; none before
 /// the first frame, where they are zeros.
@@ -43,11 +43,13 @@ impl CausalConv {
         let weight = scope.tensor("weight", [output, input, kernel])?;
         // Tap by tap, as the frames of a window lie in memory.
         let weight = weight.permute([2, 1, 0]).reshape([kernel * input, output]);
+        let weight = kept(weight, scope.precision());
         let bias = scope.tensor("bias", [output])?;
         // Rows of the product begin with a whole vector of four.
         let product =
             if input.is_multiple_of(4) { Product::new(&weight, Some(&bias)) } else { None };
-        Ok(Self { weight, bias, kernel, product })
+        // Burn's products want numbers of one type.
+        Ok(Self { weight: weight.cast(DType::F32), bias, kernel, product })
     }
 
     /// BTC to BTC, of equal length. The rows of `x` go on from `tails`, an equal number of rows

@@ -8,9 +8,10 @@
 
 use super::tile::{Isa, Strided, TILE};
 use super::{from_values, into_flex, is_ours};
+use crate::model::weights::Precision;
 use burn::backend::Flex;
-use burn::tensor::{DType, Tensor};
-use half::f16;
+use burn::tensor::Tensor;
+use half::{bf16, f16};
 use rayon::prelude::*;
 
 /// Weights that are worth a task of their own, for one row and for the work of many.
@@ -19,25 +20,6 @@ const TASK: usize = 1 << 15;
 /// Inputs that are summed over before the next tile has its turn, so that their weights are still
 /// in the second-level cache when there are more rows than a tile has.
 const DEPTH: usize = 1024;
-
-/// How a matrix keeps its weights. Sums are in f32 either way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Precision {
-    #[default]
-    F32,
-    /// Half the memory to read, which is what a step costs where it does not fit the caches. On
-    /// the CPU.
-    F16,
-    /// The same on GPUs; on the CPU it is [`Self::F32`].
-    Bf16,
-}
-
-impl Precision {
-    /// A matrix for a GPU.
-    pub(crate) fn of_gpu(self, matrix: Tensor<2>) -> Tensor<2> {
-        if self == Self::Bf16 { matrix.cast(DType::BF16) } else { matrix }
-    }
-}
 
 /// A matrix `[in, out]` in the order in which the kernel reads it.
 #[derive(Debug)]
@@ -102,7 +84,10 @@ impl SkinnyMatrix {
             weight.get((panel * columns + column) * input + k).copied().unwrap_or(0.0)
         });
         let panels = match precision {
-            Precision::F32 | Precision::Bf16 => Panels::F32(Aligned::new(values)),
+            Precision::F32 => Panels::F32(Aligned::new(values)),
+            Precision::Bf16 => {
+                Panels::F32(Aligned::new(values.map(|value| bf16::from_f32(value).to_f32())))
+            }
             Precision::F16 => Panels::F16(Aligned::new(values.map(f16::from_f32))),
         };
         Self { input, output, panels, isa }
