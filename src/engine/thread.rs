@@ -139,20 +139,27 @@ struct Engine {
 
 impl Engine {
     /// Makes the default voice ready and runs every part of the model, so that the first client
-    /// does not pay for it, and so that the speed of the machine is known.
+    /// does not pay for it, and so that the speed of the machine is known. A GPU compiles other
+    /// kernels for several sessions than for one.
     ///
     /// # Errors
     /// What the model failed of. A GPU tells only now what went wrong while it was loaded.
     fn warm_up(&mut self) -> Result<(), String> {
-        for _ in 0..2 {
+        let most = self.settings.engine.max_sessions;
+        let several = [2, 4, 8].map(|sessions: usize| sessions.min(most));
+        let several = if self.model.is_on_cpu() { &[] } else { several.as_slice() };
+        // One session last: the meter shall know what it takes alone.
+        for sessions in [1].iter().chain(several).chain(&[1]) {
             // What a cold machine took says little about the next time.
             self.meter = Meter::default();
-            let (session, mut events) = SessionState::warm_up();
-            self.sessions.push(session);
+            let (waiting, mut events): (Vec<_>, Vec<_>) =
+                (0..*sessions).map(|_| SessionState::warm_up()).unzip();
+            self.sessions.extend(waiting);
             while !self.sessions.is_empty() {
                 self.poll();
                 self.step();
-                while let Ok(event) = events.try_recv() {
+                while let Some(event) = events.iter_mut().find_map(|events| events.try_recv().ok())
+                {
                     if let super::AudioEvent::Failed(error @ EngineError::Failed(_)) = event {
                         return Err(format!("the model was loaded but cannot speak: {error}"));
                     }

@@ -198,7 +198,7 @@ impl RowLinear {
             None => {
                 let columns = kept(transposed(weight.clone()), precision);
                 match Product::new(&columns, bias.as_ref()) {
-                    Some(product) => RowMap::Product(product),
+                    Some(product) => RowMap::Product(product.for_few_rows()),
                     None => RowMap::Burn(Linear::new(weight, bias, precision)),
                 }
             }
@@ -213,7 +213,7 @@ impl RowLinear {
         let product = if SkinnyMatrix::is_for(&gate) {
             None
         } else {
-            Product::gated(columns(&gate), columns(&up))
+            Product::gated(columns(&gate), columns(&up)).map(Product::for_few_rows)
         };
         match product {
             Some(product) => Self { norm: None, map: RowMap::Product(product), gated: true },

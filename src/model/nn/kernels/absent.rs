@@ -44,6 +44,10 @@ impl Product {
         unreachable!("{NONE}")
     }
 
+    pub fn for_few_rows(self) -> Self {
+        unreachable!("{NONE}")
+    }
+
     pub fn then(self, _: Activation) -> Self {
         unreachable!("{NONE}")
     }
@@ -92,5 +96,180 @@ impl PageMemory {
 impl PageStep {
     pub fn attend(&self, _: Tensor<3>, _: usize) -> Tensor<2> {
         match *self {}
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum HopAttention {}
+
+#[derive(Debug, Clone)]
+pub(crate) enum HopPage {}
+
+#[derive(Debug)]
+pub(crate) enum RelativePositions {}
+
+pub(crate) const MOST_HOP_PAGES: usize = 1;
+
+impl HopAttention {
+    pub fn new(_: &Tensor<3>, _: usize) -> Option<Self> {
+        None
+    }
+
+    pub fn frames(&self) -> usize {
+        match *self {}
+    }
+
+    pub fn can_be_relative(&self) -> bool {
+        match *self {}
+    }
+
+    pub fn page(&self, _: usize, _: usize) -> HopPage {
+        match *self {}
+    }
+
+    pub fn run<'a>(
+        &mut self,
+        _: usize,
+        _: usize,
+        _: impl IntoIterator<Item = &'a mut HopPage>,
+        _: usize,
+        _: Option<&RelativePositions>,
+    ) {
+        match *self {}
+    }
+
+    pub fn finish(self) -> Tensor<3> {
+        match self {}
+    }
+}
+
+impl HopPage {
+    pub fn filled(&self) -> usize {
+        match *self {}
+    }
+
+    pub fn room(&self) -> usize {
+        match *self {}
+    }
+
+    pub fn bytes(&self) -> usize {
+        match *self {}
+    }
+
+    pub fn keys_values(&self, _: usize) -> (Tensor<4>, Tensor<4>) {
+        match *self {}
+    }
+
+    pub fn join<'a>(_: impl IntoIterator<Item = &'a HopPage>, _: usize) -> Option<HopPage> {
+        None
+    }
+}
+
+impl RelativePositions {
+    pub fn new(_: Tensor<3>, _: Tensor<2>, _: usize) -> Option<Self> {
+        None
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Alpha(());
+
+impl Alpha {
+    pub fn new(_: &Tensor<1>) -> Option<Self> {
+        None
+    }
+
+    pub fn forward(&self, _: Tensor<3>) -> Tensor<3> {
+        unreachable!("{NONE}")
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+#[expect(dead_code, reason = "nothing reads it here")]
+pub(crate) enum Before<'a> {
+    None,
+    Snake(&'a Alpha),
+    Leaky(f32),
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum After {
+    None,
+    Elu,
+}
+
+#[derive(Debug)]
+pub(crate) struct Convolution(());
+
+impl Convolution {
+    pub fn new(
+        _: &Tensor<3>,
+        _: Option<&Tensor<1>>,
+        _: usize,
+        _: (usize, usize),
+        _: usize,
+    ) -> Option<Self> {
+        None
+    }
+
+    pub fn transposed(_: &Tensor<3>, _: Option<&Tensor<1>>, _: usize, _: usize) -> Option<Self> {
+        None
+    }
+
+    pub fn forward(
+        &self,
+        _: Tensor<3>,
+        _: Before,
+        _: After,
+        _: Option<Tensor<3>>,
+        _: bool,
+    ) -> Tensor<3> {
+        unreachable!("{NONE}")
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Map {
+    Gelu,
+    Silu,
+    Mish,
+}
+
+pub(crate) fn map<const D: usize>(x: Tensor<D>, _: Map) -> Result<Tensor<D>, Tensor<D>> {
+    Err(x)
+}
+
+pub(crate) fn layer_norm<const D: usize>(
+    x: Tensor<D>,
+    _: &Tensor<1>,
+    _: &Tensor<1>,
+    _: f64,
+    _: bool,
+) -> Result<Tensor<D>, Tensor<D>> {
+    Err(x)
+}
+
+pub(crate) fn rms_norm<const D: usize>(
+    x: Tensor<D>,
+    _: &Tensor<1>,
+    _: f64,
+) -> Result<Tensor<D>, Tensor<D>> {
+    Err(x)
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Spectrum(());
+
+impl Spectrum {
+    pub fn new(_: &Tensor<3>, _: &Tensor<3>, _: &Tensor<1>, _: usize) -> Option<Self> {
+        None
+    }
+
+    pub fn forward(&self, _: Tensor<3>) -> Tensor<3> {
+        unreachable!("{NONE}")
+    }
+
+    pub fn inverse_polar(&self, _: Tensor<3>, _: f32, _: f32) -> Tensor<2> {
+        unreachable!("{NONE}")
     }
 }

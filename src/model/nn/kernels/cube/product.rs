@@ -70,6 +70,8 @@ pub(crate) struct Product {
     activation: Activation,
     depth: usize,
     width: usize,
+    /// Whether cubes have no more rows than there are, for which other kernels are compiled.
+    few_rows: bool,
 }
 
 /// Rows that lie in memory at equal distances, in some batches.
@@ -145,7 +147,13 @@ impl Product {
             activation: Activation::None,
             depth,
             width,
+            few_rows: false,
         })
+    }
+
+    /// For a decoder, which has a row or two most of the time.
+    pub fn for_few_rows(self) -> Self {
+        Self { few_rows: true, ..self }
     }
 
     /// [`Activation::Gated`] of the products with `gate` and `up`, `[in, inner]` each.
@@ -206,7 +214,7 @@ impl Product {
         let shape = Shape {
             depth: self.depth,
             width: self.width,
-            rows: rows.next_power_of_two().min(ROWS),
+            rows: if self.few_rows { rows.next_power_of_two().min(ROWS) } else { ROWS },
             // The fewer columns a cube has, the more cubes there are to read the weights.
             columns: if self.width * self.depth > 1 << 21 { 64 } else { 32 },
             norm: self.norm,
@@ -510,6 +518,7 @@ mod tests {
             let (bias, residual) = (random([width]), random([rows, width]));
             let plain = x.clone().matmul(weight.clone()) + bias.clone().unsqueeze::<2>();
             let product = Product::new(&there(&weight), Some(&there(&bias))).unwrap();
+            let product = product.for_few_rows();
             let input = || ProductInput::rows(there(&x));
             let got = product.forward(input(), None);
             let first = product.forward(ProductInput::rows(there(&x).narrow(0, rows - 1, 1)), None);
