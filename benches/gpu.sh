@@ -4,9 +4,12 @@
 #   benches/gpu.sh                                   everything below, on the first GPU
 #   benches/gpu.sh --only parity,utterances          the parts that are named
 #   benches/gpu.sh --device cpu --quick              that the script itself works, on any machine
+#   benches/gpu.sh --device vulkan --only kernels,parity,utterances    the kernels on any machine:
+#       Mesa's driver for processors will do (Debian: mesa-vulkan-drivers); --features vulkan below
 #   benches/gpu.sh --upstream /path/to/CosyVoice     with the original runtime beside it
 #
-# Parts, in this order; after a failure of one of the first two nothing is measured:
+# Parts, in this order; after a failure of one of the first three nothing is measured:
+#   kernels     every kernel on the device against plain operations on the CPU
 #   parity      every component on the device against tensors of the original (tests/golden)
 #   utterances  twenty sentences of the bundled voice, device against CPU: greedy and sampled tokens,
 #               relative errors of mel and wave
@@ -14,17 +17,18 @@
 #   profile     time by kernel: the backend's own table, and nsys' where it is installed
 #   upstream    benches/vs_upstream.py, where --upstream names a checkout
 #
-# Options: --device cuda|cpu (cuda), --sessions N,… (1,2,4,8,16,32,64), -n N utterances per client (5),
-# --models bundled,full (which are measured), --bin FILE, --golden FILE, --out DIR (gpu-results),
+# Options: --device cuda|vulkan|cpu (cuda), --sessions N,… (1,2,4,8,16,32,64), -n N utterances per client (5),
+# --models bundled,full (which are measured), --bin FILE, --golden FILE, --unit FILE, --out DIR (gpu-results),
 # --upstream DIR, --model DIR (weights for it), --python FILE, --quick (two sessions, short texts).
 #
-# It needs no cargo. Make the two programs where there is one:
+# It needs no cargo. Make the three programs where there is one:
 #   cargo build --release --features cuda
-#   cargo test --release --features cuda --test golden --no-run    (prints where the program is)
+#   cargo test --release --features cuda --lib --test golden --no-run    (prints where they are)
 #   mkdir -p .gpu
 #   strip -o .gpu/mynah target/release/mynah
 #   strip -o .gpu/golden target/release/deps/golden-…
-#   xz -T0 .gpu/mynah .gpu/golden        (only where what can be carried is bounded)
+#   strip -o .gpu/unit target/release/deps/mynah-…
+#   xz -T0 .gpu/mynah .gpu/golden .gpu/unit     (only where what can be carried is bounded)
 # and carry .gpu (unpacked here where it is packed), this file, and, by part:
 #   parity      tests/golden
 #   utterances  tests/golden/mini and model_weights
@@ -39,13 +43,14 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 device=cuda
-only=parity,utterances,bench,profile,upstream
+only=kernels,parity,utterances,bench,profile,upstream
 sessions=1,2,4,8,16,32,64
 models=bundled,full
 count=5
 out=gpu-results
 binary=
 golden=
+unit=
 upstream=
 model=
 python=python3
@@ -71,6 +76,7 @@ while [ $# -gt 0 ]; do
         --out) out=$2 ;;
         --bin) binary=$2 ;;
         --golden) golden=$2 ;;
+        --unit) unit=$2 ;;
         --upstream) upstream=$2 ;;
         --model) model=$2 ;;
         --python) python=$2 ;;
@@ -78,10 +84,10 @@ while [ $# -gt 0 ]; do
     esac
     shift 2
 done
-case $device in cuda | cpu) ;; *) usage "--device is cuda or cpu" ;; esac
+case $device in cuda | vulkan | cpu) ;; *) usage "--device is cuda, vulkan or cpu" ;; esac
 for part in ${only//,/ }; do
     case $part in
-        parity | utterances | bench | profile | upstream) ;;
+        kernels | parity | utterances | bench | profile | upstream) ;;
         *) usage "there is no part $part" ;;
     esac
 done
@@ -161,11 +167,27 @@ binary=${binary:-$(program mynah .gpu/mynah target/release/mynah)}
 tests() {
     MYNAH_DEVICE=$device MYNAH_ROOT=$PWD "$golden" --nocapture --test-threads 1 "$@"
 }
+# The newest program of the tests of that name.
+newest() {
+    find target/release/deps -maxdepth 1 -name "$1-*" -type f -perm -u+x -printf '%T@ %p\n' \
+        2> /dev/null | sort -rn | head -n 1 | cut -d ' ' -f 2-
+}
+if wants kernels; then
+    if [ "$device" = cpu ]; then
+        skip kernels "the CPU's are tested everywhere"
+    else
+        if [ -z "$unit" ]; then
+            built=$(newest mynah)
+            unit=$(program unit .gpu/unit ${built:+"$built"})
+        fi
+        step kernels env MYNAH_DEVICE="$device" "$unit" --nocapture --test-threads 1 on_a_gpu
+        [ ${#failed[@]} -eq 0 ] || finish
+    fi
+fi
 if wants parity || wants utterances; then
     if [ -z "$golden" ]; then
-        newest=$(find target/release/deps -maxdepth 1 -name 'golden-*' -type f -perm -u+x \
-            -printf '%T@ %p\n' 2> /dev/null | sort -rn | head -n 1 | cut -d ' ' -f 2-)
-        golden=$(program golden .gpu/golden ${newest:+"$newest"})
+        built=$(newest golden)
+        golden=$(program golden .gpu/golden ${built:+"$built"})
     fi
     weights=model_weights/mynah-mini/llm.pt
     if wants parity; then
@@ -257,8 +279,8 @@ fi
 
 if wants upstream; then
     if [ -n "$upstream" ]; then
-        MYNAH_MODEL__DEVICE=$device step upstream "$python" benches/vs_upstream.py \
-            --upstream "$upstream" --mynah "$binary" ${model:+--model "$model"}
+        step upstream "$python" benches/vs_upstream.py \
+            --upstream "$upstream" --mynah "$binary" --device "$device" ${model:+--model "$model"}
     else
         skip upstream "--upstream names no checkout"
     fi

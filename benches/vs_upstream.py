@@ -11,8 +11,9 @@ ruamel.yaml<0.18, omegaconf, modelscope, librosa, soundfile, onnxruntime, openai
 x-transformers, matplotlib, pyworld, gdown, wget, rich, pyarrow. The checkout needs its submodule
 third_party/Matcha-TTS, and the machine nothing else to do.
 
-What is compared: one session at a time, f32 on the CPU with a thread per physical core, whole text
-in, streamed audio out, the voice's features cached on both sides, everything warm.
+What is compared: one session at a time, f32 on the CPU with a thread per physical core (or on the
+first GPU, with --device cuda), whole text in, streamed audio out, the voice's features cached on
+both sides, everything warm.
 
 * The original is called in process: `CosyVoice2.inference_zero_shot(..., stream=True)` of the
   checkout as it stands, with a voice added by `add_zero_shot_spk`, and its log switched off. For
@@ -101,6 +102,8 @@ class Mynah:
         environment = dict(os.environ)
         if args.threads:
             environment["MYNAH_ENGINE__THREADS"] = str(args.threads)
+        environment["MYNAH_MODEL__DEVICE"] = args.device
+        environment["MYNAH_MODEL__DTYPE"] = "f32"
         command = [args.mynah, "serve", "--host", "127.0.0.1", "--port", "0", "--log", "warn"]
         # In a folder without a config.toml: the defaults.
         self.process = subprocess.Popen(
@@ -349,8 +352,9 @@ class Upstream:
         os.environ["TRANSFORMERS_VERBOSITY"] = "error"
         # Nothing is to be fetched; the model is here.
         os.environ["HF_HUB_OFFLINE"] = "1"
-        # f32 on the CPU, also where there is a GPU.
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        if args.device == "cpu":
+            # Also where there is a GPU, which the original would take.
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
         warnings.filterwarnings("ignore")
         sys.path[:0] = [str(args.upstream), str(args.upstream / "third_party" / "Matcha-TTS")]
         try:
@@ -375,8 +379,9 @@ class Upstream:
         self.voice, self.keep_hop = args.voice, args.keep_hop
         model = self.runtime.model
         parameters = [p for part in (model.llm, model.flow, model.hift) for p in part.parameters()]
-        if any(p.dtype != torch.float32 or p.device.type != "cpu" for p in parameters):
-            raise Failure("the original did not load as f32 on the CPU")
+        if any(p.dtype != torch.float32 or p.device.type != args.device for p in parameters):
+            raise Failure(f"the original did not load as f32 on the device {args.device}")
+        self.gpu = torch.cuda.get_device_name(0) if args.device == "cuda" else None
         self.hop = model.token_hop_len
 
     def speak(self, text, seed):
@@ -530,6 +535,7 @@ def arguments():
         default=ROOT / "target" / "release" / "mynah",
         help="the binary [target/release/mynah]",
     )
+    add("--device", choices=["cpu", "cuda"], default="cpu", help="of both sides [%(default)s]")
     add("--voice", default="slt", help="a prompt of the model [%(default)s]")
     add("-n", "--n", type=int, default=10, help="sentences on each side [%(default)s]")
     add("--seed", type=int, default=7, help="of the first round [%(default)s]")
@@ -582,7 +588,8 @@ def compare(args):
     ours, theirs = sides["mynah"], sides["upstream"]
     result = {
         "machine": f"{next(iter(cpu_info('model name')), platform.machine())}, "
-        f"{physical_cores()} physical cores",
+        f"{physical_cores()} physical cores" + (f", {upstream.gpu}" if upstream.gpu else ""),
+        "device": args.device,
         "torch": upstream.torch.__version__,
         "threads": upstream.threads,
         "precision": "f32",

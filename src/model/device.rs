@@ -128,7 +128,7 @@ pub fn keep_kernels(_dir: Option<&std::path::Path>) {}
 #[cfg(feature = "cuda")]
 pub fn memory(device: &Device) -> Option<DeviceMemory> {
     use super::cuda::{Driver, Libraries, System};
-    if *device == Device::flex() {
+    if *device != Device::cuda(0) {
         return None;
     }
     Libraries.driver().ok()?.memory().ok()

@@ -6,8 +6,14 @@
 //!
 //! What is used outside has a stand-in in `kernels/absent.rs`, for binaries without GPUs.
 
+mod decode;
+mod hop_attention;
+mod pages;
 mod product;
 
+pub(crate) use decode::{PageMemory, PageStep};
+pub(crate) use hop_attention::{HopAttention, HopPage, MOST_HOP_PAGES, RelativePositions};
+pub(crate) use pages::{PAGE, PageRows, PageShape};
 pub(crate) use product::{Product, ProductInput};
 
 use burn::tensor::{DType, Device, Tensor};
@@ -53,4 +59,18 @@ fn empty<const D: usize>(client: &Client, device: &CubeDevice, shape: [usize; D]
 fn buffer(x: &CubeTensor, vector: usize) -> BufferArg {
     // SAFETY: a contiguous tensor holds as many elements as its shape says.
     unsafe { BufferArg::from_raw_parts(x.handle.clone(), x.meta.num_elements() / vector) }
+}
+
+/// Where the kernels' tests run: on the GPU where `MYNAH_DEVICE` is `cuda`, else on whatever has a
+/// Vulkan driver, if the binary has that.
+#[cfg(test)]
+pub(crate) fn test_device() -> Device {
+    #[cfg(all(feature = "vulkan", feature = "cuda"))]
+    if std::env::var_os("MYNAH_DEVICE").is_some_and(|name| name == "cuda") {
+        return Device::cuda(0);
+    }
+    #[cfg(feature = "vulkan")]
+    return Device::vulkan(burn::tensor::DeviceKind::DefaultDevice);
+    #[cfg(all(feature = "cuda", not(feature = "vulkan")))]
+    return Device::cuda(0);
 }

@@ -483,17 +483,18 @@ fn silu<N: Size>(x: Vector<f32, N>) -> Vector<f32, N> {
     x / (Vector::new(1f32) + (Vector::new(0f32) - x).exp())
 }
 
-#[cfg(all(test, feature = "vulkan"))]
-mod tests {
+#[cfg(test)]
+mod on_a_gpu {
+    use super::super::test_device;
     use super::*;
-    use burn::tensor::{Device, DeviceKind, Distribution, activation};
+    use burn::tensor::{Device, Distribution, activation};
 
     fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
         Tensor::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex())
     }
 
     fn there<const D: usize>(x: &Tensor<D>) -> Tensor<D> {
-        Tensor::from_data(x.to_data(), &Device::vulkan(DeviceKind::DefaultDevice))
+        Tensor::from_data(x.to_data(), &test_device())
     }
 
     #[track_caller]
