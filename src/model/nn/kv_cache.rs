@@ -1,4 +1,5 @@
 use super::kernels::{Sequence, copy_row_starts};
+use super::kv_pool::{KvPool, Pages};
 use burn::tensor::{Device, Tensor};
 
 /// The cache has no room for that many more positions.
@@ -12,13 +13,20 @@ pub struct CacheFull {
 
 /// Keys and values of past positions, for every layer of one decoder and one sequence.
 ///
-/// The memory for `capacity` positions is allocated once and written in place. Rows past
-/// [`len`](Self::len) are never read, so cutting the sequence short is free.
+/// On the CPU the memory for `capacity` positions is allocated once and written in place. On a GPU
+/// a sequence takes pages from its model's pool as it grows, and gives them back when it is cut
+/// short or dropped. Rows past [`len`](Self::len) are never read.
 #[derive(Debug)]
 pub struct KvCache {
-    layers: Vec<Layer>,
+    memory: Memory,
     len: usize,
     capacity: usize,
+}
+
+#[derive(Debug)]
+enum Memory {
+    Own(Vec<Layer>),
+    Paged(Pages),
 }
 
 #[derive(Debug)]
@@ -44,7 +52,12 @@ impl KvCache {
             values: Tensor::zeros([1, kv_heads, capacity, head_dim], device),
         };
         let layers = (0..layers).map(layer).collect();
-        Self { layers, len: 0, capacity }
+        Self { memory: Memory::Own(layers), len: 0, capacity }
+    }
+
+    /// Of a sequence of up to `capacity` positions, in pages of `pool`. Takes none yet.
+    pub(crate) fn paged(pool: KvPool, capacity: usize) -> Self {
+        Self { memory: Memory::Paged(Pages::new(pool)), len: 0, capacity }
     }
 
     /// Positions filled.
@@ -61,30 +74,64 @@ impl KvCache {
         self.capacity
     }
 
-    /// Device memory held, filled or not.
+    /// Device memory held, filled or not. Of pages that several sequences share, each counts its
+    /// part.
     pub fn bytes(&self) -> usize {
         let bytes = |t: &Tensor<4>| t.dims().iter().product::<usize>() * t.dtype().size();
-        self.layers.iter().map(|layer| bytes(&layer.keys) + bytes(&layer.values)).sum()
+        match &self.memory {
+            Memory::Own(layers) => layers.iter().map(|l| bytes(&l.keys) + bytes(&l.values)).sum(),
+            Memory::Paged(pages) => pages.bytes(),
+        }
     }
 
     /// Forgets every position from `len` on. Does nothing if there are fewer.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
-    }
-
-    /// Whether `more` positions fit.
-    pub fn check_room(&self, more: usize) -> Result<(), CacheFull> {
-        match self.len.checked_add(more) {
-            Some(needed) if needed <= self.capacity => Ok(()),
-            _ => Err(CacheFull { len: self.len, capacity: self.capacity, more }),
+        if let Memory::Paged(pages) = &mut self.memory {
+            pages.truncate(self.len);
         }
     }
 
-    /// A copy in its own memory with room for `capacity` positions, which must hold those filled.
+    /// Whether `more` positions fit: into this cache and, now, into its pool.
+    pub fn check_room(&self, more: usize) -> Result<(), CacheFull> {
+        let full = |capacity| CacheFull { len: self.len, capacity, more };
+        match (self.len.checked_add(more), &self.memory) {
+            (Some(needed), Memory::Own(_)) if needed <= self.capacity => Ok(()),
+            (Some(needed), Memory::Paged(pages)) if needed <= self.capacity => {
+                pages.check(self.len, more).map_err(full)
+            }
+            _ => Err(full(self.capacity)),
+        }
+    }
+
+    /// Has the memory for `more` positions ready, as a step needs it.
+    ///
+    /// # Errors
+    /// As [`Self::check_room`]; nothing has changed then.
+    pub(crate) fn reserve(&mut self, more: usize) -> Result<(), CacheFull> {
+        self.check_room(more)?;
+        let len = self.len;
+        match &mut self.memory {
+            Memory::Own(_) => Ok(()),
+            Memory::Paged(pages) => {
+                pages.reserve(len, more).map_err(|capacity| CacheFull { len, capacity, more })
+            }
+        }
+    }
+
+    /// A copy with room for `capacity` positions, which must hold those filled. Writing either
+    /// leaves the other alone.
     pub fn fork(&self, capacity: usize) -> Result<Self, CacheFull> {
         if capacity < self.len {
             return Err(CacheFull { len: 0, capacity, more: self.len });
         }
+        let layers = match &self.memory {
+            Memory::Own(layers) => layers,
+            Memory::Paged(pages) => {
+                let memory = Memory::Paged(pages.share(self.len));
+                return Ok(Self { memory, len: self.len, capacity });
+            }
+        };
         let copy = |from: &Tensor<4>, positions: usize| {
             let mut shape = from.dims();
             shape[positions] = capacity;
@@ -97,11 +144,12 @@ impl KvCache {
             to.slice_assign(place, from.clone().narrow(positions, 0, self.len))
         };
         let copy = |l: &Layer| Layer { keys: copy(&l.keys, 3), values: copy(&l.values, 2) };
-        let layers = self.layers.iter().map(copy).collect();
-        Ok(Self { layers, len: self.len, capacity })
+        let memory = Memory::Own(layers.iter().map(copy).collect());
+        Ok(Self { memory, len: self.len, capacity })
     }
 
-    /// Becomes a copy of `prefix`, of the same model, in the memory that this cache has already.
+    /// Becomes a copy of `prefix`, of the same model, in the memory that this cache has already or
+    /// sharing its pages.
     ///
     /// # Errors
     /// When there is no room; nothing has changed then.
@@ -110,9 +158,15 @@ impl KvCache {
         if len > self.capacity {
             return Err(CacheFull { len: 0, capacity: self.capacity, more: len });
         }
-        for (to, from) in self.layers.iter_mut().zip(&prefix.layers) {
-            copy_positions(&mut to.keys, &from.keys, 3, len);
-            copy_positions(&mut to.values, &from.values, 2, len);
+        match (&mut self.memory, &prefix.memory) {
+            (Memory::Own(layers), Memory::Own(prefix)) => {
+                for (to, from) in layers.iter_mut().zip(prefix) {
+                    copy_positions(&mut to.keys, &from.keys, 3, len);
+                    copy_positions(&mut to.values, &from.values, 2, len);
+                }
+            }
+            (Memory::Paged(pages), Memory::Paged(prefix)) => *pages = prefix.share(len),
+            _ => unreachable!("caches of one model"),
         }
         self.len = len;
         Ok(())
@@ -133,7 +187,7 @@ impl KvCache {
         let [_, heads, n, dim] = keys.dims();
         let (start, end) = (self.len, self.len + n);
         let keys = keys.swap_dims(2, 3);
-        let Layer { keys: k, values: v } = &mut self.layers[layer];
+        let Layer { keys: k, values: v } = self.own(layer);
         k.inplace(|k| k.slice_assign([0..1, 0..heads, 0..dim, start..end], keys));
         v.inplace(|v| v.slice_assign([0..1, 0..heads, start..end, 0..dim], values));
         (k.clone().narrow(3, 0, end), v.clone().narrow(2, 0, end))
@@ -142,8 +196,24 @@ impl KvCache {
     /// One layer, for one more position, which the caller has checked the room for. It counts as
     /// filled only after [`advance`](Self::advance).
     pub(crate) fn sequence(&mut self, layer: usize) -> Sequence<'_> {
-        let Layer { keys, values } = &mut self.layers[layer];
-        Sequence { keys, values, len: self.len }
+        let len = self.len;
+        let Layer { keys, values } = self.own(layer);
+        Sequence { keys, values, len }
+    }
+
+    fn own(&mut self, layer: usize) -> &mut Layer {
+        match &mut self.memory {
+            Memory::Own(layers) => &mut layers[layer],
+            Memory::Paged(_) => unreachable!("memory of this cache's own"),
+        }
+    }
+
+    /// Where the memory is a pool's.
+    pub(crate) fn pages(&self) -> Option<&Pages> {
+        match &self.memory {
+            Memory::Own(_) => None,
+            Memory::Paged(pages) => Some(pages),
+        }
     }
 
     pub(crate) fn advance(&mut self, n: usize) {
@@ -240,7 +310,8 @@ mod tests {
     }
 
     fn address(cache: &KvCache) -> usize {
-        let keys = cache.layers[0].keys.clone();
+        let Memory::Own(layers) = &cache.memory else { panic!("memory of its own") };
+        let keys = layers[0].keys.clone();
         let keys = keys.try_into_primitive::<burn::backend::Flex>().unwrap();
         keys.bytes().as_ptr() as usize
     }

@@ -49,6 +49,12 @@ impl Rotary {
         self.cos.dims()[0]
     }
 
+    /// Cosines and sines of all positions, `[positions, head_dim]`; the first half of the sines is
+    /// negated.
+    pub(crate) fn tables(&self) -> (&Tensor<2>, &Tensor<2>) {
+        (&self.cos, &self.sin)
+    }
+
     /// Angles of `positions`, `[n]`, each within the tables.
     pub fn at(&self, positions: Tensor<1, Int>) -> Angles {
         let rows = |table: &Tensor<2>| table.clone().select(0, positions.clone()).unsqueeze_dim(1);

@@ -3,7 +3,8 @@
 use super::LlmError;
 use crate::model::cosyvoice2::config::LlmConfig;
 use crate::model::nn::{
-    Angles, KvCache, Precision, RmsNorm, RowLinear, decode_attention, gated_silu,
+    Angles, KvCache, PageShape, PoolStep, Precision, RmsNorm, RowLinear, decode_attention,
+    gated_silu,
 };
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::activation::{silu, softmax};
@@ -33,6 +34,11 @@ impl AttentionShape {
         }
         Ok(Self { heads, kv_heads: num_key_value_heads, head_dim })
     }
+
+    pub fn pages(self, layers: usize) -> PageShape {
+        let Self { heads, kv_heads, head_dim } = self;
+        PageShape { layers, heads, kv_heads, head_dim }
+    }
 }
 
 /// Consecutive rows of a call that belong to one sequence.
@@ -56,6 +62,19 @@ impl Segment<'_> {
         }
         Some(Tensor::from_data(TensorData::new(mask, [1, 1, n, total]), device))
     }
+}
+
+/// What the rows of a call attend to.
+pub(super) enum Past<'a, 'b> {
+    /// Sequences in memory of their own.
+    Own {
+        angles: &'a Angles,
+        segments: &'a mut [Segment<'b>],
+        /// Of each segment.
+        masks: &'a [Option<Tensor<4>>],
+    },
+    /// Sequences in the pages of a pool.
+    Paged(&'a PoolStep<'b>),
 }
 
 /// Pre-norm decoder layer: grouped-query attention (Ainslie et al. 2023), then a SiLU-gated MLP.
@@ -93,16 +112,9 @@ impl Layer {
         })
     }
 
-    /// `x` `[n, hidden]`; the rows of the segments follow one another.
-    pub fn forward(
-        &self,
-        x: Tensor<2>,
-        index: usize,
-        angles: &Angles,
-        segments: &mut [Segment<'_>],
-        masks: &[Option<Tensor<4>>],
-    ) -> Tensor<2> {
-        let attended = self.attend(&x, index, angles, segments, masks);
+    /// `x` `[n, hidden]`; the rows of the sequences follow one another.
+    pub fn forward(&self, x: Tensor<2>, index: usize, past: &mut Past<'_, '_>) -> Tensor<2> {
+        let attended = self.attend(&x, index, past);
         let x = self.output.add_to(x, attended);
         let gate_up = self.gate_up.forward(self.mlp_norm.forward(x.clone()));
         let gated = gated_silu(&gate_up).unwrap_or_else(|| {
@@ -113,18 +125,15 @@ impl Layer {
     }
 
     /// `[n, hidden]` before the output projection.
-    fn attend(
-        &self,
-        x: &Tensor<2>,
-        index: usize,
-        angles: &Angles,
-        segments: &mut [Segment<'_>],
-        masks: &[Option<Tensor<4>>],
-    ) -> Tensor<2> {
+    fn attend(&self, x: &Tensor<2>, index: usize, past: &mut Past<'_, '_>) -> Tensor<2> {
         let AttentionShape { heads, kv_heads, head_dim } = self.shape;
         let n = x.dims()[0];
         let qkv = self.qkv.forward(self.attention_norm.forward(x.clone()));
         let qkv = qkv.reshape([n, heads + 2 * kv_heads, head_dim]);
+        let (angles, segments, masks) = match past {
+            Past::Own { angles, segments, masks } => (angles, segments, masks),
+            Past::Paged(step) => return step.attend(qkv, index),
+        };
         // Queries and keys lie side by side and turn alike.
         let qkv = angles.rotate(qkv, heads + kv_heads);
         if masks.iter().all(Option::is_none) {
@@ -149,7 +158,7 @@ impl Layer {
 
         let mut start = 0;
         let mut attended = Vec::with_capacity(segments.len());
-        for ((segment, mask), (keys, values)) in segments.iter().zip(masks).zip(past) {
+        for ((segment, mask), (keys, values)) in segments.iter().zip(*masks).zip(past) {
             let queries = queries.clone().narrow(0, start, segment.len);
             attended.push(self.shape.attention(queries, keys, values, mask.as_ref()));
             start += segment.len;

@@ -9,10 +9,12 @@ mod slots;
 mod tests;
 
 use super::config::LlmConfig;
-use crate::model::nn::{CacheFull, KvCache, Precision, RmsNorm, Rotary, RowLinear, on_pool};
+use crate::model::nn::{
+    CacheFull, KvCache, KvPool, PageShape, Precision, RmsNorm, Rotary, RowLinear, on_pool,
+};
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use layer::{AttentionShape, Layer, Segment};
+use layer::{AttentionShape, Layer, Past, Segment};
 pub use slots::Slots;
 
 /// Ids past the speech codebook: end of speech, one the original reserves, and FILL.
@@ -47,6 +49,8 @@ pub enum LlmError {
     /// Row `row` of a batch; 0 for a single sequence.
     #[error("sequence {row}: {full}")]
     CacheFull { row: usize, full: CacheFull },
+    #[error("a sequence has the cache of another model")]
+    ForeignCache,
 }
 
 /// Qwen2 decoder with the embeddings and the head of speech.
@@ -65,6 +69,8 @@ pub struct Llm {
     head: RowLinear,
     rotary: Rotary,
     shape: AttentionShape,
+    /// Memory of all sequences, on a GPU.
+    pool: Option<KvPool>,
 }
 
 /// What a model's caches look like.
@@ -76,12 +82,16 @@ struct CacheShape {
     /// The most that a sequence can have.
     positions: usize,
     device: Device,
+    pool: Option<KvPool>,
 }
 
 impl CacheShape {
     fn cache(&self, capacity: usize) -> KvCache {
         let capacity = capacity.min(self.positions);
-        KvCache::new(self.layers, self.kv_heads, capacity, self.head_dim, &self.device)
+        match &self.pool {
+            Some(pool) => KvCache::paged(pool.clone(), capacity),
+            None => KvCache::new(self.layers, self.kv_heads, capacity, self.head_dim, &self.device),
+        }
     }
 }
 
@@ -131,7 +141,16 @@ impl Llm {
                 scope.device(),
             ),
             shape,
+            pool: KvPool::new(scope.device(), shape.pages(config.num_hidden_layers)),
         })
+    }
+
+    /// The most memory that the caches may take together on a GPU, in bytes: beyond it they are
+    /// full. What they have already stays.
+    pub fn limit_caches(&self, bytes: usize) {
+        if let Some(pool) = &self.pool {
+            pool.set_limit(bytes);
+        }
     }
 
     /// An empty cache for one sequence of up to `capacity` positions. No more are given than the
@@ -148,6 +167,7 @@ impl Llm {
             head_dim,
             positions: self.rotary.positions(),
             device: self.device(),
+            pool: self.pool.clone(),
         }
     }
 
@@ -213,21 +233,40 @@ impl Llm {
             room.map_err(|full| LlmError::CacheFull { row, full })?;
         }
         let x = self.embed(inputs)?;
-        let x = on_pool(&self.device(), || self.layers(x, segments));
+        let x = match &self.pool {
+            Some(pool) => {
+                for (row, segment) in segments.iter_mut().enumerate() {
+                    let room = segment.cache.reserve(segment.len);
+                    room.map_err(|full| LlmError::CacheFull { row, full })?;
+                }
+                let caches = segments.iter().map(|s| (&*s.cache, s.len));
+                let step = pool.step(&self.rotary, caches).ok_or(LlmError::ForeignCache)?;
+                self.layers(x, &mut Past::Paged(&step))
+            }
+            None if segments.iter().any(|s| s.cache.pages().is_some()) => {
+                return Err(LlmError::ForeignCache);
+            }
+            None => on_pool(&self.device(), || self.layers_own(x, segments)),
+        };
         for segment in segments {
             segment.cache.advance(segment.len);
         }
         Ok(x)
     }
 
-    /// Hidden states `[n, hidden]` after the final norm, from embedded inputs. Writes the caches.
-    fn layers(&self, mut x: Tensor<2>, segments: &mut [Segment<'_>]) -> Tensor<2> {
+    /// [`Self::layers`] for sequences in memory of their own.
+    fn layers_own(&self, x: Tensor<2>, segments: &mut [Segment<'_>]) -> Tensor<2> {
         let positions = segments.iter().flat_map(|s| s.cache.len()..s.cache.len() + s.len);
         let positions = positions.map(|p| p as i32).collect();
         let angles = self.rotary.at(ints(positions, &self.device()));
         let masks: Vec<_> = segments.iter().map(|s| s.causal_mask(&self.device())).collect();
+        self.layers(x, &mut Past::Own { angles: &angles, segments, masks: &masks })
+    }
+
+    /// Hidden states `[n, hidden]` after the final norm, from embedded inputs. Writes the caches.
+    fn layers(&self, mut x: Tensor<2>, past: &mut Past<'_, '_>) -> Tensor<2> {
         for (i, layer) in self.layers.iter().enumerate() {
-            x = layer.forward(x, i, &angles, segments, &masks);
+            x = layer.forward(x, i, past);
         }
         self.norm.forward(x)
     }

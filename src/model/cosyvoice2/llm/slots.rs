@@ -1,11 +1,13 @@
 use super::{CacheShape, Llm};
-use crate::model::nn::KvCache;
+use crate::model::nn::{KvCache, KvPool};
 
 /// Capacities are multiples of this, so that caches of like lengths can stand in for one another.
 const POSITIONS: usize = 512;
 
 /// Caches of ended sequences, kept for the next ones: once as many have been made as there are
 /// sequences at a time, nothing is allocated any more.
+///
+/// On a GPU they share the model's pool, and it is the pool that has memory ready.
 #[derive(Debug)]
 pub struct Slots {
     kept: Vec<KvCache>,
@@ -14,9 +16,13 @@ pub struct Slots {
 }
 
 impl Slots {
-    /// Keeps up to `most` caches of `llm`.
+    /// Keeps up to `most` caches of `llm`, or on a GPU memory for as many short ones.
     pub fn new(llm: &Llm, most: usize) -> Self {
-        Self { kept: Vec::with_capacity(most), most, shape: llm.cache_shape() }
+        let shape = llm.cache_shape();
+        if let Some(pool) = &shape.pool {
+            pool.prepare(most.saturating_mul(POSITIONS));
+        }
+        Self { kept: Vec::with_capacity(most), most, shape }
     }
 
     /// An empty cache with room for `capacity` positions or more: the smallest that is kept and
@@ -42,9 +48,10 @@ impl Slots {
         }
     }
 
-    /// Memory of the caches kept here, in bytes.
+    /// Memory of the caches kept here and of the pool's free pages, in bytes.
     pub fn bytes(&self) -> usize {
-        self.kept.iter().map(KvCache::bytes).sum()
+        let free = self.shape.pool.as_ref().map_or(0, KvPool::free_bytes);
+        free + self.kept.iter().map(KvCache::bytes).sum::<usize>()
     }
 }
 
@@ -60,6 +67,7 @@ mod tests {
             head_dim: 4,
             positions: 1500,
             device: Device::flex(),
+            pool: None,
         };
         Slots { kept: Vec::new(), most, shape }
     }

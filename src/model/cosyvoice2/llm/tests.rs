@@ -6,12 +6,15 @@ use std::path::Path;
 const SPEECH_TOKENS: u32 = 6561;
 
 fn load(precision: Precision) -> Llm {
+    load_on(&Device::flex(), precision)
+}
+
+fn load_on(device: &Device, precision: Precision) -> Llm {
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("model_weights/mynah-mini");
     let config = std::fs::read(model.join("CosyVoice-BlankEN/config.json")).unwrap();
     let config: LlmConfig = serde_json::from_slice(&config).unwrap();
     let weights = crate::model::weights::Weights::open(model.join("llm.pt")).unwrap();
-    let device = Device::flex();
-    Llm::load_as(&weights.scope(&device), &config, SPEECH_TOKENS as usize, precision).unwrap()
+    Llm::load_as(&weights.scope(device), &config, SPEECH_TOKENS as usize, precision).unwrap()
 }
 
 /// A sequence of its own for every `row`, with `spare` more room than it needs.
@@ -74,4 +77,48 @@ fn f16_weights_stay_close() {
     let error = error / exact.abs().max().into_scalar::<f32>();
     println!("f16 weights: relative error {error:.1e}");
     assert!(error < 1e-2, "{error:e}");
+}
+
+/// Protects the paged caches and their kernels, as a whole: three sequences, given in portions that
+/// meet the edges of pages in odd ways, two of them from a common beginning, then steps of all
+/// together; the same hidden states as on the CPU.
+#[cfg(feature = "vulkan")]
+#[test]
+fn a_gpu_does_as_the_cpu() {
+    let run = |device: Device| {
+        let llm = load_on(&device, Precision::F32);
+        let mut slots = Slots::new(&llm, 2);
+        let inputs = |from: u32, n: u32| -> Vec<LlmInput> {
+            (from..from + n).map(|i| LlmInput::Speech(i * 61 % SPEECH_TOKENS)).collect()
+        };
+        let mut hidden: Vec<Tensor<2>> = Vec::new();
+        let mut prefix = llm.new_cache(90);
+        for (from, n) in [(0, 1), (1, 62), (63, 2), (65, 25)] {
+            hidden.push(llm.forward(&inputs(from, n), &mut prefix).unwrap());
+        }
+        let mut caches: Vec<KvCache> = [300, 10, 300].map(|n| slots.take(n)).into();
+        for (cache, length) in caches.iter_mut().zip([90, 0, 71]) {
+            cache.copy_from(&prefix).unwrap();
+            cache.truncate(length);
+            hidden.push(llm.forward(&inputs(length as u32 + 500, 5), cache).unwrap());
+        }
+        hidden.push(llm.forward(&inputs(7, 170), &mut caches[2]).unwrap());
+        for step in 0..3 {
+            let mut batch: Vec<_> = inputs(1000 * step, 3).into_iter().zip(&mut caches).collect();
+            hidden.push(llm.step_batch(&mut batch).unwrap());
+        }
+        caches.remove(1);
+        slots.give(caches.remove(0));
+        hidden.push(llm.forward(&inputs(3, 1), &mut caches[0]).unwrap());
+        let values = |x: Tensor<2>| x.into_data().iter::<f32>().collect();
+        hidden.into_iter().map(values).collect::<Vec<Vec<f32>>>()
+    };
+    let want = run(Device::flex());
+    let got = run(Device::vulkan(burn::tensor::DeviceKind::DefaultDevice));
+    for (i, (got, want)) in got.iter().zip(&want).enumerate() {
+        assert_eq!(got.len(), want.len(), "call {i}");
+        let size = want.iter().map(|w| w.abs()).fold(0.0, f32::max);
+        let error = got.iter().zip(want).map(|(g, w)| (g - w).abs()).fold(0.0, f32::max);
+        assert!(error < 1e-4 * size, "call {i}: {error:e} of {size}");
+    }
 }

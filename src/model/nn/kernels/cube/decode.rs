@@ -10,17 +10,14 @@
 //! once. It goes over the past in blocks and keeps the softmax's maximum and sum as it goes, so a
 //! row's result depends neither on the rows beside it nor on where its pages are.
 
+use super::pages::{PAGE, PageRows, PageShape};
 use super::{VECTOR, activations, buffer, empty, from_cube, into_cube};
 use burn::tensor::{DType, Device, Tensor};
 use burn_cubecl::cubecl;
 use burn_cubecl::tensor::CubeTensor;
-use burn_cubecl::{CubeDevice, cubecl::client::Client};
 use cubecl::prelude::*;
 use cubecl::server::Handle;
 use half::bf16;
-
-/// Positions of a page.
-pub(crate) const PAGE: usize = 64;
 
 /// Threads of a cube, and positions of a block.
 const THREADS: usize = 256;
@@ -32,17 +29,6 @@ const EXCHANGED: usize = 4;
 const SHARED: usize = 32 << 10;
 /// The score of a position that a row does not see.
 const UNSEEN: f32 = -1e30;
-
-/// What a decoder's keys and values look like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct PageShape {
-    pub layers: usize,
-    /// Of the queries, a multiple of the next.
-    pub heads: usize,
-    pub kv_heads: usize,
-    /// Even.
-    pub head_dim: usize,
-}
 
 /// What a kernel is compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -97,11 +83,9 @@ impl PageShape {
 /// The memory of some pages, which are numbered from 0.
 #[derive(Debug)]
 pub(crate) struct PageMemory {
-    client: Client,
-    device: CubeDevice,
     /// `[pages, layers, kv_heads, 2, ..]`: keys `[head_dim / vector, PAGE, vector]`, then values
-    /// `[PAGE, head_dim]`.
-    handle: Handle,
+    /// `[PAGE, head_dim]`. Anything while there are no pages.
+    memory: CubeTensor,
     pages: usize,
     shape: PageShape,
     compiled: Shape,
@@ -116,8 +100,8 @@ impl PageMemory {
             return None;
         }
         let compiled = shape.compiled()?;
-        let CubeTensor { client, device, handle, .. } = into_cube(Tensor::<1>::zeros([4], device))?;
-        Some(Self { client, device, handle, pages: 0, shape, compiled, dtype })
+        let memory = into_cube(Tensor::<1>::zeros([1], device))?;
+        Some(Self { memory, pages: 0, shape, compiled, dtype })
     }
 
     pub fn pages(&self) -> usize {
@@ -131,7 +115,7 @@ impl PageMemory {
 
     /// The most pages that one buffer of the device can have.
     pub fn most_pages(&self) -> usize {
-        let bytes = self.client.properties().memory.max_page_size;
+        let bytes = self.memory.client.properties().memory.max_page_size;
         let by_bytes = usize::try_from(bytes).unwrap_or(usize::MAX) / self.page_bytes();
         // Indices are of 32 bits.
         by_bytes.min(u32::MAX as usize / self.compiled.page)
@@ -142,15 +126,18 @@ impl PageMemory {
         if pages <= self.pages {
             return;
         }
-        let handle = self.client.empty(pages * self.page_bytes());
-        let old = std::mem::replace(&mut self.handle, handle);
+        let CubeTensor { client, device, .. } = self.memory.clone();
+        let handle = client.empty(pages * self.page_bytes());
+        let grown = [pages, self.shape.elements()].into();
+        let grown = CubeTensor::new_contiguous(client, device, grown, handle, self.dtype);
         let vectors = self.pages * self.compiled.page;
-        let from = self.argument(&old, self.pages);
+        let from = std::mem::replace(&mut self.memory, grown);
         self.pages = pages;
         if vectors > 0 {
-            let to = self.argument(&self.handle, pages);
+            let vector = self.shape.vector();
+            let (from, to) = (buffer(&from, vector), buffer(&self.memory, vector));
             let (cubes, dim) = everywhere(vectors);
-            let (client, vector, count) = (&self.client, self.shape.vector(), vectors as u32);
+            let (client, count) = (&self.memory.client, vectors as u32);
             // SAFETY: the index is checked against the length of the smaller buffer.
             unsafe {
                 match self.dtype {
@@ -171,9 +158,8 @@ impl PageMemory {
             return;
         }
         let (cubes, dim) = everywhere(self.compiled.page);
-        let (client, vector, count) =
-            (&self.client, self.shape.vector(), self.compiled.page as u32);
-        let memory = self.argument(&self.handle, self.pages);
+        let (client, vector) = (&self.memory.client, self.shape.vector());
+        let (memory, count) = (buffer(&self.memory, vector), self.compiled.page as u32);
         // SAFETY: both pages are within the memory.
         unsafe {
             match self.dtype {
@@ -185,11 +171,6 @@ impl PageMemory {
                 ),
             }
         }
-    }
-
-    fn argument(&self, handle: &Handle, pages: usize) -> BufferArg {
-        // SAFETY: the buffer was made for so many pages.
-        unsafe { BufferArg::from_raw_parts(handle.clone(), pages * self.compiled.page) }
     }
 
     /// Prepares the attention of new rows, which follow one another sequence by sequence.
@@ -227,11 +208,8 @@ impl PageMemory {
         }
         let bytes: Vec<u8> = tables.iter().flat_map(|number| number.to_ne_bytes()).collect();
         Some(PageStep {
-            client: self.client.clone(),
-            device: self.device.clone(),
-            memory: self.handle.clone(),
-            pages: self.pages,
-            tables: self.client.create_from_slice(&bytes),
+            memory: self.memory.clone(),
+            tables: self.memory.client.create_from_slice(&bytes),
             numbers: tables.len(),
             cos: into_cube(cos.clone())?,
             sin: into_cube(sin.clone())?,
@@ -244,23 +222,10 @@ impl PageMemory {
     }
 }
 
-/// New rows of one sequence.
-#[derive(Debug)]
-pub(crate) struct PageRows {
-    /// Numbers of its pages, with room for the new rows.
-    pub pages: Vec<u32>,
-    /// Positions filled before the new rows.
-    pub len: usize,
-    pub rows: usize,
-}
-
 /// The attention of some new rows, ready for each layer.
 #[derive(Debug)]
 pub(crate) struct PageStep {
-    client: Client,
-    device: CubeDevice,
-    memory: Handle,
-    pages: usize,
+    memory: CubeTensor,
     /// Sequence and position of every row, then the pages of every sequence.
     tables: Handle,
     numbers: usize,
@@ -285,11 +250,12 @@ impl PageStep {
         assert_eq!(qkv.dims(), [self.rows, heads + 2 * kv_heads, head_dim], "rows of the step");
         assert!(layer < layers, "a layer of the cache");
         let qkv = activations(qkv);
-        let out = empty(&self.client, &self.device, [self.rows, heads * head_dim]);
+        let CubeTensor { client, device, .. } = &self.memory;
+        let out = empty(client, device, [self.rows, heads * head_dim]);
         if self.compiled.alone {
             self.launch_attend(&qkv, layer, &out);
         } else {
-            let queries = empty(&self.client, &self.device, [self.rows, heads, head_dim]);
+            let queries = empty(client, device, [self.rows, heads, head_dim]);
             self.launch_store(&qkv, layer, &queries);
             self.launch_attend(&queries, layer, &out);
         }
@@ -303,7 +269,8 @@ impl PageStep {
         let vector = self.shape.vector();
         let [qkv, cos, sin] = [qkv, &self.cos, &self.sin].map(|x| buffer(x, vector));
         let (queries, place) = (buffer(queries, vector), self.place(layer));
-        let (client, tables, memory) = (&self.client, self.tables(), self.memory());
+        let (client, tables, memory) =
+            (&self.memory.client, self.tables(), buffer(&self.memory, vector));
         let shape = self.compiled;
         // SAFETY: rows, positions and pages are within the buffers, as `step` has checked.
         unsafe {
@@ -326,7 +293,8 @@ impl PageStep {
         let vector = self.shape.vector();
         let [source, cos, sin] = [source, &self.cos, &self.sin].map(|x| buffer(x, vector));
         let (out, place) = (buffer(out, vector), self.place(layer));
-        let (client, tables, memory) = (&self.client, self.tables(), self.memory());
+        let (client, tables, memory) =
+            (&self.memory.client, self.tables(), buffer(&self.memory, vector));
         let shape = self.compiled;
         // SAFETY: rows, positions and pages are within the buffers, as `step` has checked.
         unsafe {
@@ -344,11 +312,6 @@ impl PageStep {
     fn tables(&self) -> BufferArg {
         // SAFETY: so many numbers were uploaded.
         unsafe { BufferArg::from_raw_parts(self.tables.clone(), self.numbers) }
-    }
-
-    fn memory(&self) -> BufferArg {
-        // SAFETY: the buffer was made for so many pages.
-        unsafe { BufferArg::from_raw_parts(self.memory.clone(), self.pages * self.compiled.page) }
     }
 
     fn place(&self, layer: usize) -> PlaceLaunch {
@@ -528,15 +491,18 @@ fn attend<W: Float, N: Size>(
     // Of the head whose softmax the thread shares.
     let softmax = thread / team;
     let member = thread % team;
-    let mut most = UNSEEN;
+    let mut most = f32::new(UNSEEN);
     let mut total = 0f32;
 
     // Of the columns whose sums the thread shares.
     let lane = thread % lanes;
     let part = thread / lanes;
-    let mut acc = Array::<Vector<f32, N>>::new(group);
+    // As many as are exchanged in whole rounds.
+    let rounds = comptime!(group.div_ceil(shape.exchanged));
+    let padded = comptime!(rounds * shape.exchanged);
+    let mut acc = Array::<Vector<f32, N>>::new(padded);
     #[unroll]
-    for g in 0..group {
+    for g in 0..padded {
         acc[g] = Vector::new(0f32);
     }
 
@@ -552,15 +518,9 @@ fn attend<W: Float, N: Size>(
             let keys =
                 head_start(tables[pages + mine / PAGE], place.layer, head, shape) + mine % PAGE;
             for k in 0..lanes {
-                let mut key = Vector::new(0f32);
-                if comptime!(shape.alone) {
-                    if mine == position {
-                        key = own[k];
-                    } else {
-                        key = Vector::<f32, N>::cast_from(memory[keys + k * PAGE]);
-                    }
-                } else {
-                    key = Vector::<f32, N>::cast_from(memory[keys + k * PAGE]);
+                let mut key = own[k];
+                if comptime!(!shape.alone) || mine != position {
+                    key = Vector::cast_from(memory[keys + k * PAGE]);
                 }
                 #[unroll]
                 for g in 0..group {
@@ -570,7 +530,7 @@ fn attend<W: Float, N: Size>(
         }
         #[unroll]
         for g in 0..group {
-            let mut score = UNSEEN;
+            let mut score = f32::new(UNSEEN);
             if mine <= position {
                 score = products[g].vector_sum();
             }
@@ -579,7 +539,7 @@ fn attend<W: Float, N: Size>(
         sync_cube();
 
         if softmax < group {
-            let mut largest = UNSEEN;
+            let mut largest = f32::new(UNSEEN);
             for i in 0..comptime!(THREADS / team) {
                 largest = larger(largest, scores[softmax * THREADS + i * team + member]);
             }
@@ -614,19 +574,13 @@ fn attend<W: Float, N: Size>(
             let mut p = part;
             while p < THREADS && from + p <= position {
                 let at = from + p;
-                let mut value = Vector::new(0f32);
                 let values = head_start(tables[pages + at / PAGE], place.layer, head, shape)
                     + comptime!(PAGE * lanes)
                     + (at % PAGE) * lanes
                     + lane;
-                if comptime!(shape.alone) {
-                    if at == position {
-                        value = own[lanes + lane];
-                    } else {
-                        value = Vector::<f32, N>::cast_from(memory[values]);
-                    }
-                } else {
-                    value = Vector::<f32, N>::cast_from(memory[values]);
+                let mut value = own[lanes + lane];
+                if comptime!(!shape.alone) || at != position {
+                    value = Vector::cast_from(memory[values]);
                 }
                 #[unroll]
                 for g in 0..group {
@@ -645,32 +599,29 @@ fn attend<W: Float, N: Size>(
     // The sums of the parts come together, some heads at a time.
     let exchanged = comptime!(shape.exchanged);
     #[unroll]
-    for round in 0..comptime!(group.div_ceil(exchanged)) {
-        let now = comptime!(if group - round * exchanged < exchanged {
-            group - round * exchanged
-        } else {
-            exchanged
-        });
+    for round in 0..rounds {
         #[unroll]
-        for e in 0..now {
+        for e in 0..exchanged {
             sums[e * THREADS + thread] = acc[round * exchanged + e];
         }
         sync_cube();
         let mut i = thread;
-        while i < comptime!(now * lanes) {
+        while i < comptime!(exchanged * lanes) {
             let lane = i % lanes;
             let e = i / lanes;
             let g = round * exchanged + e;
-            let mut total = 0f32;
-            for k in 0..team {
-                total += shares[g * team + k];
+            if g < group {
+                let mut total = 0f32;
+                for k in 0..team {
+                    total += shares[g * team + k];
+                }
+                let mut sum = Vector::<f32, N>::new(0f32);
+                for k in 0..parts {
+                    sum += sums[e * THREADS + k * lanes + lane];
+                }
+                out[(row * comptime!(shape.heads) + head * group + g) * lanes + lane] =
+                    sum / Vector::new(total);
             }
-            let mut sum = Vector::<f32, N>::new(0f32);
-            for k in 0..parts {
-                sum += sums[e * THREADS + k * lanes + lane];
-            }
-            out[(row * comptime!(shape.heads) + head * group + g) * lanes + lane] =
-                sum / Vector::new(total);
             i += THREADS;
         }
         sync_cube();
