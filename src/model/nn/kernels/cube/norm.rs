@@ -4,7 +4,7 @@
 //! are summed up, in an order that depends on the row's length alone.
 
 use super::elementwise::{mish, result};
-use super::{VECTOR, buffer, from_cube, into_cube};
+use super::{VECTOR, activations, buffer, from_cube};
 use burn::tensor::{DType, Tensor};
 use burn_cubecl::cubecl;
 use cubecl::prelude::*;
@@ -27,7 +27,7 @@ struct Shape {
 }
 
 /// Layer normalisation over the last dimension, times `gain` plus `shift` `[size]`, and `mish` of
-/// that if asked for. None where the tensors are not f32 on a device of ours or a size is not a
+/// that if asked for. Gives `x` back where it is not f32 on a device of ours or the size is not a
 /// multiple of four.
 pub(crate) fn layer_norm<const D: usize>(
     x: Tensor<D>,
@@ -35,13 +35,17 @@ pub(crate) fn layer_norm<const D: usize>(
     shift: &Tensor<1>,
     eps: f64,
     mish: bool,
-) -> Option<Tensor<D>> {
+) -> Result<Tensor<D>, Tensor<D>> {
     normalise(x, gain, Some(shift), eps, mish)
 }
 
-/// Root-mean-square normalisation over the last dimension, times `gain` `[size]`. None as for
-/// [`layer_norm`].
-pub(crate) fn rms_norm<const D: usize>(x: Tensor<D>, gain: &Tensor<1>, eps: f64) -> Option<Tensor<D>> {
+/// Root-mean-square normalisation over the last dimension, times `gain` `[size]`. Gives `x` back
+/// where [`layer_norm`] does.
+pub(crate) fn rms_norm<const D: usize>(
+    x: Tensor<D>,
+    gain: &Tensor<1>,
+    eps: f64,
+) -> Result<Tensor<D>, Tensor<D>> {
     normalise(x, gain, None, eps, false)
 }
 
@@ -51,29 +55,22 @@ fn normalise<const D: usize>(
     shift: Option<&Tensor<1>>,
     eps: f64,
     mish: bool,
-) -> Option<Tensor<D>> {
+) -> Result<Tensor<D>, Tensor<D>> {
     let shape = x.dims();
-    let size = *shape.last()?;
-    let fits = |x: &Tensor<1>| x.dims() == [size] && x.dtype() == DType::F32;
+    let size = gain.dims()[0];
+    let rows = shape.iter().product::<usize>().checked_div(size).unwrap_or(0);
     if !super::is_cube(&x.device())
         || x.dtype() != DType::F32
-        || !fits(gain)
-        || !shift.is_none_or(fits)
+        || rows == 0
+        || shape.last() != Some(&size)
         || !size.is_multiple_of(VECTOR)
-        || !(VECTOR..=LONGEST).contains(&size)
+        || size > LONGEST
     {
-        return None;
+        return Err(x);
     }
-    let gain = into_cube(gain.clone())?;
-    let shift = match shift {
-        Some(shift) => Some(into_cube(shift.clone())?),
-        None => None,
-    };
-    let x = into_cube(x)?;
-    let rows = shape.iter().product::<usize>() / size;
-    if rows == 0 {
-        return Some(from_cube(x));
-    }
+    let gain = activations(gain.clone());
+    let shift = shift.map(|shift| activations(shift.clone()));
+    let x = activations(x);
     let vectors = size / VECTOR;
     // A thread has some vectors: the fewer threads a row has, the cheaper is a sum over them.
     let team = vectors.div_ceil(2).next_power_of_two().clamp(8, THREADS);
@@ -99,7 +96,7 @@ fn normalise<const D: usize>(
             shape_of_kernel,
         );
     }
-    Some(from_cube(out))
+    Ok(from_cube(out))
 }
 
 #[cube(launch_unchecked)]
@@ -197,13 +194,14 @@ mod tests {
     #[test]
     fn equals_plain_operations() {
         let gpu = Device::vulkan(DeviceKind::DefaultDevice);
-        for (rows, size) in [(1, 4), (1, 896), (3, 256), (57, 512), (5, 1280), (2, 4864), (0, 8)] {
+        for (rows, size) in [(1, 4), (1, 896), (3, 256), (57, 512), (5, 1280), (2, 4864)] {
             let random = |shape: [usize; 2], mean| -> Tensor<2> {
                 Tensor::random(shape, Distribution::Normal(mean, 2.0), &Device::flex())
             };
             let x = random([rows, size], 5.0);
             let (gain, shift) = (random([1, size], 1.0), random([1, size], 0.0));
-            let (gain, shift): (Tensor<1>, Tensor<1>) = (gain.reshape([size]), shift.reshape([size]));
+            let (gain, shift): (Tensor<1>, Tensor<1>) =
+                (gain.reshape([size]), shift.reshape([size]));
             let (g, s) = (gain.clone().to_device(&gpu), shift.clone().to_device(&gpu));
             let there = x.clone().to_device(&gpu);
             let layer = module::layer_norm(x.clone(), gain.clone(), Some(shift), 1e-5);
@@ -219,7 +217,10 @@ mod tests {
                 let want: Vec<f32> = want.into_data().iter().collect();
                 assert_eq!(got.len(), want.len());
                 for (got, want) in got.into_iter().zip(want) {
-                    assert!((got - want).abs() <= 1e-5 * (1.0 + want.abs()), "{rows} x {size}: {got}, not {want}");
+                    assert!(
+                        (got - want).abs() <= 1e-5 * (1.0 + want.abs()),
+                        "{rows} x {size}: {got}, not {want}"
+                    );
                 }
             }
         }
@@ -231,8 +232,8 @@ mod tests {
         let ones = |size: usize, device: &Device| Tensor::<1>::ones([size], device);
         let gpu = Device::vulkan(DeviceKind::DefaultDevice);
         let x: Tensor<2> = Tensor::ones([2, 7], &gpu);
-        assert!(rms_norm(x, &ones(7, &gpu), 1e-6).is_none());
+        assert!(rms_norm(x, &ones(7, &gpu), 1e-6).is_err());
         let x: Tensor<2> = Tensor::ones([2, 8], &Device::flex());
-        assert!(rms_norm(x, &ones(8, &Device::flex()), 1e-6).is_none());
+        assert!(rms_norm(x, &ones(8, &Device::flex()), 1e-6).is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! The snake activation in one launch.
 
 use super::elementwise::result;
-use super::{buffer, from_cube, into_cube};
+use super::{activations, buffer, from_cube};
 use burn::tensor::{DType, Tensor};
 use burn_cubecl::cubecl;
 use burn_cubecl::tensor::CubeTensor;
@@ -11,39 +11,51 @@ use cubecl::prelude::*;
 const THREADS: usize = 256;
 const EACH: usize = 4;
 
-/// `x + sin(a x)^2 / (a + 1e-9)` of `x` BCT and `a` `[channels]`, in place where nobody else holds
-/// `x`. None where they are not f32 on a device of ours or do not fit.
-pub(crate) fn snake(x: Tensor<3>, alpha: &CubeTensor) -> Option<Tensor<3>> {
-    let shape @ [batch, channels, time] = x.dims();
-    if x.dtype() != DType::F32 || channels != alpha.meta.num_elements() {
-        return None;
+/// The `a` of every channel on a device of ours: `x + sin(a x)^2 / (a + 1e-9)`.
+#[derive(Debug, Clone)]
+pub(crate) struct Alpha {
+    /// `[channels]`
+    values: CubeTensor,
+}
+
+impl Alpha {
+    /// From `a` `[channels]`. None where it is not on a device of ours.
+    pub fn new(alpha: &Tensor<1>) -> Option<Self> {
+        if !super::is_cube(&alpha.device()) {
+            return None;
+        }
+        Some(Self { values: activations(alpha.clone().cast(DType::F32)) })
     }
-    let x = into_cube(x)?;
-    if shape.contains(&0) {
-        return Some(from_cube(x));
+
+    /// `[channels]`
+    pub(super) fn values(&self) -> &CubeTensor {
+        &self.values
     }
-    let blocks = time.div_ceil(THREADS * EACH) as u32;
-    let cubes = CubeCount::Static(blocks, channels as u32, batch as u32);
-    let (out, input, output) = result(x, shape, 1);
-    let dim = CubeDim::new_1d(THREADS as u32);
-    // SAFETY: a thread's elements are its own and within the time of a row.
-    unsafe {
-        snake_all::launch_unchecked(
-            &out.client,
-            cubes,
-            dim,
-            input,
-            output,
-            buffer(alpha, 1),
-            time as u32,
-            channels as u32,
-        );
+
+    /// BCT to the same shape, in place where nobody else holds `x`.
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let shape @ [batch, channels, time] = x.dims();
+        assert_eq!(channels, self.values.meta.num_elements(), "channels");
+        if shape.contains(&0) {
+            return x;
+        }
+        let x = activations(x);
+        let blocks = time.div_ceil(THREADS * EACH) as u32;
+        let cubes = CubeCount::Static(blocks, channels as u32, batch as u32);
+        let (out, input, output) = result(x, shape, 1);
+        let dim = CubeDim::new_1d(THREADS as u32);
+        let alpha = buffer(&self.values, 1);
+        let (time, channels) = (time as u32, channels as u32);
+        // SAFETY: a thread's elements are its own and within the time of a row.
+        unsafe {
+            snake::launch_unchecked(&out.client, cubes, dim, input, output, alpha, time, channels);
+        }
+        from_cube(out)
     }
-    Some(from_cube(out))
 }
 
 #[cube(launch_unchecked)]
-fn snake_all(x: &[f32], out: &mut [f32], alpha: &[f32], time: u32, channels: u32) {
+fn snake(x: &[f32], out: &mut [f32], alpha: &[f32], time: u32, channels: u32) {
     let row = CUBE_POS_Z as usize * channels as usize + CUBE_POS_Y as usize;
     let a = alpha[CUBE_POS_Y as usize];
     let first = CUBE_POS_X as usize * comptime!(THREADS * EACH) + UNIT_POS as usize;
@@ -77,11 +89,12 @@ mod tests {
         for shape in [[1, 1, 1], [1, 3, 7], [2, 5, 1023], [3, 64, 1025], [2, 2, 0]] {
             let alpha: Tensor<1> =
                 Tensor::random([shape[1]], Distribution::Uniform(0.05, 8.0), &Device::flex());
-            let x: Tensor<3> = Tensor::random(shape, Distribution::Normal(0.0, 3.0), &Device::flex());
-            let a = into_cube(alpha.clone().to_device(&gpu)).unwrap();
+            let x: Tensor<3> =
+                Tensor::random(shape, Distribution::Normal(0.0, 3.0), &Device::flex());
+            let a = Alpha::new(&alpha.clone().to_device(&gpu)).unwrap();
             let there = x.clone().to_device(&gpu);
-            let shared = snake(there.clone(), &a).unwrap();
-            let alone = snake(there, &a).unwrap();
+            let shared = a.forward(there.clone());
+            let alone = a.forward(there);
             let alpha: Tensor<3> = alpha.reshape([1, shape[1], 1]);
             let sine = (x.clone() * alpha.clone()).sin();
             let want: Vec<f32> =

@@ -4,8 +4,8 @@
 //! Transforms are short there, 16 samples, so the sums are written out. What gives a sample adds up
 //! the frames that reach it: nothing is written twice.
 
-use super::{buffer, empty, from_cube, into_cube};
-use burn::tensor::{DType, Tensor};
+use super::{activations, buffer, empty, from_cube};
+use burn::tensor::Tensor;
 use burn_cubecl::cubecl;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
@@ -49,14 +49,15 @@ impl Spectrum {
     /// From `analysis` and `synthesis` `[2 * bins, 1, n_fft]` and `window` `[n_fft]`. None where
     /// they are not on a device of ours or too long.
     pub fn new(
-        analysis: Tensor<3>,
-        synthesis: Tensor<3>,
-        window: Tensor<1>,
+        analysis: &Tensor<3>,
+        synthesis: &Tensor<3>,
+        window: &Tensor<1>,
         hop: usize,
     ) -> Option<Self> {
         let [n_fft] = window.dims();
         let shape = Shape { n_fft, hop };
-        let fits = analysis.dims() == [shape.parts(), 1, n_fft] && analysis.dims() == synthesis.dims();
+        let fits =
+            analysis.dims() == [shape.parts(), 1, n_fft] && analysis.dims() == synthesis.dims();
         if !super::is_cube(&window.device())
             || !fits
             || hop == 0
@@ -66,25 +67,23 @@ impl Spectrum {
         }
         Some(Self {
             shape,
-            analysis: into_cube(analysis)?,
-            synthesis: into_cube(synthesis)?,
-            window: into_cube(window)?,
+            analysis: activations(analysis.clone()),
+            synthesis: activations(synthesis.clone()),
+            window: activations(window.clone()),
         })
     }
 
     /// Samples `[batch, 1, n]`, reflected at both ends, to a spectrum
     /// `[batch, 2 * bins, n / hop + 1]`: the real parts of all bins, then the imaginary ones.
     /// `n` is more than `n_fft / 2`.
-    pub fn forward(&self, samples: Tensor<3>) -> Option<Tensor<3>> {
+    pub fn forward(&self, samples: Tensor<3>) -> Tensor<3> {
         let [batch, channels, time] = samples.dims();
-        if channels != 1 || time <= self.shape.n_fft / 2 || samples.dtype() != DType::F32 {
-            return None;
-        }
-        let x = into_cube(samples)?;
+        assert!(channels == 1 && time > self.shape.n_fft / 2, "samples");
+        let x = activations(samples);
         let frames = time / self.shape.hop + 1;
         let out = empty(&x.client, &x.device, [batch, self.shape.parts(), frames]);
         if batch == 0 {
-            return Some(from_cube(out));
+            return from_cube(out);
         }
         let cubes = CubeCount::Static(
             frames.div_ceil(THREADS) as u32,
@@ -105,23 +104,21 @@ impl Spectrum {
                 self.shape,
             );
         }
-        Some(from_cube(out))
+        from_cube(out)
     }
 
     /// `[batch, 2 * bins, frames]`, the logarithms of magnitudes and then the arguments `p` of
     /// phases `sin p`, to samples `[batch, (frames - 1) * hop]`: overlap-add, divided by the summed
     /// squared window, half a window cut at both ends. Magnitudes above `most` are cut, and samples
     /// beyond `limit`.
-    pub fn inverse_polar(&self, x: Tensor<3>, most: f32, limit: f32) -> Option<Tensor<2>> {
+    pub fn inverse_polar(&self, x: Tensor<3>, most: f32, limit: f32) -> Tensor<2> {
         let [batch, parts, frames] = x.dims();
-        if parts != self.shape.parts() || frames == 0 || x.dtype() != DType::F32 {
-            return None;
-        }
+        assert!(parts == self.shape.parts() && frames > 0, "spectrum");
         let samples = (frames - 1) * self.shape.hop;
-        let x = into_cube(x)?;
+        let x = activations(x);
         let out = empty(&x.client, &x.device, [batch, samples]);
         if batch * samples == 0 {
-            return Some(from_cube(out));
+            return from_cube(out);
         }
         let cubes = CubeCount::Static(samples.div_ceil(THREADS) as u32, batch as u32, 1);
         // SAFETY: only frames below the count are read, and each thread has its own sample.
@@ -140,7 +137,7 @@ impl Spectrum {
                 self.shape,
             );
         }
-        Some(from_cube(out))
+        from_cube(out)
     }
 }
 
@@ -157,7 +154,8 @@ fn forward(
     let frame = CUBE_POS_X as usize * THREADS + UNIT_POS as usize;
     let part = CUBE_POS_Y as usize;
     let sample = CUBE_POS_Z as usize;
-    let (time, frames) = (time as usize, frames as usize);
+    let time = time as usize;
+    let frames = frames as usize;
     if frame < frames {
         let start = frame * comptime!(shape.hop);
         let mut sum = 0f32;
@@ -301,12 +299,13 @@ mod tests {
                 Tensor::from_data(TensorData::new(data(values), shape), &gpu)
             };
             let window = Tensor::from_data(TensorData::new(data(&self.window), [self.n_fft]), &gpu);
-            Spectrum::new(table(&self.analysis), table(&self.synthesis), window, hop).unwrap()
+            Spectrum::new(&table(&self.analysis), &table(&self.synthesis), &window, hop).unwrap()
         }
     }
 
     fn random(shape: [usize; 3], spread: f64) -> (Vec<f32>, Tensor<3>) {
-        let x: Tensor<3> = Tensor::random(shape, Distribution::Normal(0.0, spread), &Device::flex());
+        let x: Tensor<3> =
+            Tensor::random(shape, Distribution::Normal(0.0, spread), &Device::flex());
         let gpu = Device::vulkan(DeviceKind::DefaultDevice);
         (x.to_data().iter().collect(), x.to_device(&gpu))
     }
@@ -315,15 +314,18 @@ mod tests {
     /// frame to its place in batches.
     #[test]
     fn forward_is_the_transform() {
-        for (batch, n_fft, hop, time) in [(1, 16, 4, 9), (2, 16, 4, 1440), (1, 20, 5, 1301), (1, 32, 8, 17)] {
+        for (batch, n_fft, hop, time) in
+            [(1, 16, 4, 9), (2, 16, 4, 1440), (1, 20, 5, 1301), (1, 32, 8, 17)]
+        {
             let tables = Tables::new(n_fft);
             let (x, there) = random([batch, 1, time], 1.0);
-            let got = tables.spectrum(hop).forward(there).unwrap();
+            let got = tables.spectrum(hop).forward(there);
             let frames = time / hop + 1;
             assert_eq!(got.dims(), [batch, n_fft + 2, frames]);
             let got: Vec<f32> = got.into_data().iter().collect();
             for (i, got) in got.into_iter().enumerate() {
-                let (frame, part, row) = (i % frames, i / frames % (n_fft + 2), i / frames / (n_fft + 2));
+                let (frame, part, row) =
+                    (i % frames, i / frames % (n_fft + 2), i / frames / (n_fft + 2));
                 let want: f64 = (0..n_fft)
                     .map(|n| {
                         let at = (frame * hop + n) as isize - (n_fft / 2) as isize;
@@ -341,13 +343,18 @@ mod tests {
     /// sample is an end, hops that do not divide the cube, both cuts, and batches.
     #[test]
     fn inverse_is_overlap_add() {
-        for (batch, n_fft, hop, frames) in
-            [(1, 16, 4, 2), (1, 16, 4, 3), (2, 16, 4, 1000), (1, 20, 5, 131), (1, 32, 8, 97), (1, 16, 4, 65)]
-        {
+        for (batch, n_fft, hop, frames) in [
+            (1, 16, 4, 2),
+            (1, 16, 4, 3),
+            (2, 16, 4, 1000),
+            (1, 20, 5, 131),
+            (1, 32, 8, 97),
+            (1, 16, 4, 65),
+        ] {
             let (tables, bins) = (Tables::new(n_fft), n_fft / 2 + 1);
             let (x, there) = random([batch, n_fft + 2, frames], 1.5);
             let (most, limit) = (20.0, 0.9);
-            let got = tables.spectrum(hop).inverse_polar(there, most, limit).unwrap();
+            let got = tables.spectrum(hop).inverse_polar(there, most, limit);
             let samples = (frames - 1) * hop;
             assert_eq!(got.dims(), [batch, samples]);
             let got: Vec<f32> = got.into_data().iter().collect();
@@ -358,7 +365,9 @@ mod tests {
                     for n in 0..n_fft {
                         weights[frame * hop + n] += tables.window[n].powi(2);
                         for bin in 0..bins {
-                            let at = |part: usize| f64::from(x[(row * (n_fft + 2) + part) * frames + frame]);
+                            let at = |part: usize| {
+                                f64::from(x[(row * (n_fft + 2) + part) * frames + frame])
+                            };
                             let magnitude = at(bin).exp().min(f64::from(most));
                             let phase = at(bin + bins).sin();
                             sums[frame * hop + n] += magnitude
@@ -371,7 +380,10 @@ mod tests {
                     let want = sums[i + n_fft / 2] / weights[i + n_fft / 2];
                     let want = want.clamp(-f64::from(limit), f64::from(limit));
                     let got = f64::from(got[row * samples + i]);
-                    assert!((got - want).abs() < 2e-5, "{n_fft}, {frames} frames, {i}: {got}, not {want}");
+                    assert!(
+                        (got - want).abs() < 2e-5,
+                        "{n_fft}, {frames} frames, {i}: {got}, not {want}"
+                    );
                 }
             }
         }
