@@ -210,11 +210,11 @@ impl Pages {
     }
 }
 
-#[cfg(all(test, feature = "vulkan"))]
-mod tests {
+#[cfg(all(test, feature = "cube"))]
+mod on_a_gpu {
     use super::*;
-    use crate::model::nn::CacheFull;
-    use burn::tensor::{DeviceKind, TensorData};
+    use crate::model::nn::{CacheFull, test_device};
+    use burn::tensor::TensorData;
 
     const HEADS: usize = 4;
     const DIM: usize = 8;
@@ -227,7 +227,7 @@ mod tests {
 
     impl Model {
         fn new(pages: usize) -> Self {
-            let device = Device::vulkan(DeviceKind::DefaultDevice);
+            let device = test_device();
             let shape = PageShape { layers: 2, heads: HEADS, kv_heads: 2, head_dim: DIM };
             let pool = KvPool::new(&device, shape).unwrap();
             pool.set_limit(pages * pool.page_bytes);

@@ -82,9 +82,9 @@ fn f16_weights_stay_close() {
 /// Protects the paged caches and their kernels, as a whole: three sequences, given in portions that
 /// meet the edges of pages in odd ways, two of them from a common beginning, then steps of all
 /// together; the same hidden states as on the CPU.
-#[cfg(feature = "vulkan")]
+#[cfg(feature = "cube")]
 #[test]
-fn a_gpu_does_as_the_cpu() {
+fn as_on_the_cpu_on_a_gpu() {
     let run = |device: Device| {
         let llm = load_on(&device, Precision::F32);
         let mut slots = Slots::new(&llm, 2);
@@ -114,7 +114,7 @@ fn a_gpu_does_as_the_cpu() {
         hidden.into_iter().map(values).collect::<Vec<Vec<f32>>>()
     };
     let want = run(Device::flex());
-    let got = run(Device::vulkan(burn::tensor::DeviceKind::DefaultDevice));
+    let got = run(crate::model::nn::test_device());
     for (i, (got, want)) in got.iter().zip(&want).enumerate() {
         assert_eq!(got.len(), want.len(), "call {i}");
         let size = want.iter().map(|w| w.abs()).fold(0.0, f32::max);

@@ -633,10 +633,11 @@ fn larger(a: f32, b: f32) -> f32 {
     select(b > a, b, a)
 }
 
-#[cfg(all(test, feature = "vulkan"))]
-mod tests {
+#[cfg(test)]
+mod on_a_gpu {
+    use super::super::test_device;
     use super::*;
-    use burn::tensor::{DeviceKind, TensorData};
+    use burn::tensor::TensorData;
 
     /// Numbers of either sign, about as large as activations.
     fn random(seed: &mut u64, n: usize) -> Vec<f32> {
@@ -721,7 +722,7 @@ mod tests {
 
     impl Run {
         fn new(shape: PageShape, dtype: DType, pages: usize) -> Self {
-            let device = Device::vulkan(DeviceKind::DefaultDevice);
+            let device = test_device();
             let dim = shape.head_dim;
             let table =
                 |v: Vec<f32>| Tensor::from_data(TensorData::new(v, [POSITIONS, dim]), &device);
