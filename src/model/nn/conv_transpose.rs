@@ -1,5 +1,6 @@
+use super::kernels::cube::{After, Before, Convolution};
 use super::kernels::{Transposed, activation};
-use burn::tensor::ops::ConvTransposeOptions;
+use burn::tensor::ops::{ConvTransposeOptions, PadMode};
 use burn::tensor::{Tensor, activation as plain_activation, module};
 use std::sync::Arc;
 
@@ -12,6 +13,8 @@ pub(crate) struct ConvTranspose1d {
 #[derive(Debug, Clone)]
 enum Weights {
     Packed(Arc<Transposed>),
+    /// On a GPU.
+    Gpu(Arc<Convolution>),
     Plain(Box<Plain>),
 }
 
@@ -28,20 +31,14 @@ impl ConvTranspose1d {
     /// From `weight` `[in, out, kernel]` and `bias` `[out]`. The output has `rate` steps per step of
     /// the input, and `cut` fewer at both ends.
     pub fn new(weight: Tensor<3>, bias: Option<Tensor<1>>, rate: usize, cut: usize) -> Self {
-        let weights = match Transposed::new(&weight, bias.as_ref(), rate, cut) {
-            Some(packed) => Weights::Packed(Arc::new(packed)),
-            None => {
-                let options = ConvTransposeOptions::new([rate], [cut], [0], [1], 1);
-                Weights::Plain(Box::new(Plain { weight, bias, options }))
-            }
-        };
-        Self { weights }
+        Self { weights: Weights::new(weight, bias, rate, cut) }
     }
 
     /// `[batch, in, time]` to `[batch, out, (time - 1) * rate + kernel - 2 * cut]`.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         match &self.weights {
             Weights::Packed(packed) => packed.forward(x, |_, _| ()),
+            Weights::Gpu(conv) => conv.forward(x, Before::None, After::None, false),
             Weights::Plain(plain) => plain.forward(x),
         }
     }
@@ -52,8 +49,33 @@ impl ConvTranspose1d {
             Weights::Packed(packed) => {
                 packed.forward(x, |_, row| activation::leaky_relu_row(row, slope as f32))
             }
+            Weights::Gpu(conv) => conv.forward(x, Before::Leaky(slope as f32), After::None, false),
             Weights::Plain(plain) => plain.forward(plain_activation::leaky_relu(x, slope)),
         }
+    }
+
+    /// [`Self::forward_leaky`], where asked for with its second step once more before the first,
+    /// plus `sum` of that shape.
+    pub fn add_leaky(&self, sum: Tensor<3>, x: Tensor<3>, slope: f64, extend: bool) -> Tensor<3> {
+        if let Weights::Gpu(conv) = &self.weights {
+            let before = Before::Leaky(slope as f32);
+            return conv.forward(x, before, After::Add(sum), extend);
+        }
+        let y = self.forward_leaky(x, slope);
+        if extend { y.pad([(1, 0)], PadMode::Reflect) + sum } else { y + sum }
+    }
+}
+
+impl Weights {
+    fn new(weight: Tensor<3>, bias: Option<Tensor<1>>, rate: usize, cut: usize) -> Self {
+        if let Some(packed) = Transposed::new(&weight, bias.as_ref(), rate, cut) {
+            return Self::Packed(Arc::new(packed));
+        }
+        if let Some(conv) = Convolution::transposed(&weight, bias.as_ref(), rate, cut) {
+            return Self::Gpu(Arc::new(conv));
+        }
+        let options = ConvTransposeOptions::new([rate], [cut], [0], [1], 1);
+        Self::Plain(Box::new(Plain { weight, bias, options }))
     }
 }
 

@@ -16,7 +16,7 @@ pub use conv::{Conv1d, ConvOptions};
 pub(crate) use conv_transpose::ConvTranspose1d;
 pub(crate) use conv2d::Conv2d;
 pub(crate) use kernels::{
-    Distances, Product, ProductInput, Snake, add_tone, attention, decode_attention, gated_silu,
+    Distances, Product, ProductInput, Snake, Spectrum, add_tone, attention, decode_attention, gated_silu,
     multiply_windows, on_pool, polar,
 };
 pub use kernels::{Precision, activation};

@@ -1,4 +1,4 @@
-use super::kernels::rms_norm;
+use super::kernels::{activation, cube, rms_norm};
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::{Tensor, module};
 
@@ -21,6 +21,17 @@ impl LayerNorm {
 
     /// `[.., size]` to the same shape.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        cube::layer_norm(x, &self.weight, &self.bias, self.eps, false)
+            .unwrap_or_else(|x| self.portable(x))
+    }
+
+    /// `mish` of [`Self::forward`].
+    pub fn forward_mish<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        cube::layer_norm(x, &self.weight, &self.bias, self.eps, true)
+            .unwrap_or_else(|x| activation::mish(self.portable(x)))
+    }
+
+    fn portable<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         module::layer_norm(x, self.weight.clone(), Some(self.bias.clone()), self.eps)
     }
 }
@@ -42,6 +53,10 @@ impl RmsNorm {
         if let Some(y) = rms_norm(&x, &self.weight, self.eps as f32) {
             return y;
         }
+        cube::rms_norm(x, &self.weight, self.eps).unwrap_or_else(|x| self.portable(x))
+    }
+
+    fn portable<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         let mean_square = (x.clone() * x.clone()).mean_dim(D - 1);
         x / (mean_square + self.eps).sqrt() * self.weight.clone().unsqueeze::<D>()
     }

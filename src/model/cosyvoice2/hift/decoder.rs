@@ -139,11 +139,16 @@ impl Stage {
     /// blocks over the upsampled input plus the source.
     pub fn forward(&self, x: Tensor<3>, spectrum: Tensor<3>) -> Tensor<3> {
         let source = self.source_resblock.forward(self.source_down(spectrum));
-        let x = self.upsample(x) + source;
-        let outputs = self.resblocks.iter().map(|block| block.forward(x.clone()));
-        match outputs.reduce(|sum, y| sum + y) {
-            Some(sum) => sum / self.resblocks.len() as f64,
-            None => x,
+        let x = self.up.add_leaky(source, x, self.slope, self.extend);
+        let Some((first, blocks)) = self.resblocks.split_first() else { return x };
+        let count = self.resblocks.len();
+        let sum = first.forward(x.clone());
+        if blocks.is_empty() {
+            return sum;
         }
+        blocks.iter().enumerate().fold(sum, |sum, (i, block)| {
+            let divisor = (i + 2 == count).then_some(count as f64);
+            block.add_to(sum, x.clone(), divisor)
+        })
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::model::nn::{Conv1d, ConvOptions, Linear};
 use crate::model::weights::{Scope, WeightsError};
-use burn::tensor::{Tensor, activation};
+use burn::tensor::{Device, Tensor};
 
 const LAYERS: usize = 5;
 const KERNEL: usize = 3;
@@ -14,7 +14,15 @@ pub const F0_CONTEXT: usize = LAYERS * (KERNEL / 2);
 #[derive(Debug, Clone)]
 pub struct F0Predictor {
     convs: Vec<Conv1d>,
-    classifier: Linear,
+    classifier: Classifier,
+}
+
+#[derive(Debug, Clone)]
+enum Classifier {
+    Linear(Linear),
+    /// The same as a convolution of one tap: on a GPU, where a product with one column is no kernel
+    /// of ours.
+    Conv(Conv1d),
 }
 
 impl F0Predictor {
@@ -27,12 +35,26 @@ impl F0Predictor {
                 Conv1d::load(&scope, input, channels, KERNEL, options)
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { convs, classifier: Linear::load(&scope.sub("classifier"), channels, 1)? })
+        let scope = scope.sub("classifier");
+        let classifier = if *scope.device() == Device::flex() {
+            Classifier::Linear(Linear::load(&scope, channels, 1)?)
+        } else {
+            let weight: Tensor<2> = scope.tensor("weight", [1, channels])?;
+            let bias = scope.tensor("bias", [1])?;
+            let weight = weight.reshape([1, channels, 1]);
+            Classifier::Conv(Conv1d::new(weight, Some(bias), ConvOptions::default()))
+        };
+        Ok(Self { convs, classifier })
     }
 
     /// Mel `[batch, mels, frames]` to hertz `[batch, frames]`, not negative.
     pub fn forward(&self, mel: Tensor<3>) -> Tensor<2> {
-        let x = self.convs.iter().fold(mel, |x, conv| activation::elu(conv.forward(x), 1.0));
-        self.classifier.forward(x.swap_dims(1, 2)).squeeze_dim::<2>(2).abs()
+        let x = self.convs.iter().fold(mel, |x, conv| conv.forward_elu(x));
+        match &self.classifier {
+            Classifier::Linear(linear) => {
+                linear.forward(x.swap_dims(1, 2)).squeeze_dim::<2>(2).abs()
+            }
+            Classifier::Conv(conv) => conv.forward(x).squeeze_dim::<2>(1).abs(),
+        }
     }
 }

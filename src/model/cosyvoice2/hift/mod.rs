@@ -25,7 +25,6 @@ pub use stft::Stft;
 pub use stream::VocoderStream;
 
 use super::config::HiftConfig;
-use crate::model::nn::polar;
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::{Device, Tensor, TensorData};
 use std::sync::Arc;
@@ -105,8 +104,7 @@ impl Hift {
     pub fn decode(&self, mel: Tensor<3>, source: Tensor<3>) -> Tensor<2> {
         let Parts { stft, decoder, audio_limit, .. } = &*self.parts;
         let x = decoder.forward(mel, stft.forward(source));
-        let wav = stft.inverse(polar(x, MAX_MAGNITUDE));
-        wav.clamp(-audio_limit, *audio_limit)
+        stft.inverse_polar(x, MAX_MAGNITUDE, *audio_limit)
     }
 
     /// The original's call: mel `[1, mels, T]` and standard normal noise `[frame * T, harmonics]`
@@ -222,5 +220,45 @@ mod tests {
         assert_eq!(frames(3, 1e-30), 300);
         assert_eq!(frames(3, f32::NAN), 3);
         assert_eq!(frames(3, 1.0), 3);
+    }
+
+    /// Protects the kernels of GPUs where they are used, of which each has tests of its own: the
+    /// order and the shapes of what they add, the activations, batches.
+    #[cfg(feature = "vulkan")]
+    #[test]
+    fn a_gpu_makes_the_same_samples() {
+        use crate::model::cosyvoice2::config::ModelConfig;
+        use crate::model::weights::Weights;
+        use burn::tensor::{DeviceKind, Distribution};
+        use std::path::Path;
+
+        let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("model_weights/mynah-mini");
+        let config = std::fs::read(model.join("config.json")).unwrap();
+        let config: ModelConfig = serde_json::from_slice(&config).unwrap();
+        let weights = Weights::open(model.join("hift.pt")).unwrap();
+        let gpu = Device::vulkan(DeviceKind::DefaultDevice);
+        let load = |device: &Device| Hift::load(&weights.scope(device), &config.hift).unwrap();
+        let (here, there) = (load(&Device::flex()), load(&gpu));
+        let random = |shape: [usize; 3], mean, deviation| -> Tensor<3> {
+            Tensor::random(shape, Distribution::Normal(mean, deviation), &Device::flex())
+        };
+        let close = |name: &str, got: Tensor<2>, want: Tensor<2>, most: f32| {
+            assert_eq!(got.dims(), want.dims(), "{name}");
+            let got: Vec<f32> = got.into_data().iter().collect();
+            let want: Vec<f32> = want.into_data().iter().collect();
+            let pairs = got.iter().zip(&want);
+            let worst = pairs.fold(0f32, |worst, (got, want)| worst.max((got - want).abs()));
+            let size = want.iter().fold(0f32, |size, want| size.max(want.abs()));
+            assert!(size > 0.01 && worst < most * size, "{name}: {worst} of {size}");
+        };
+        for frames in [1, 7] {
+            let mel = random([2, 80, frames], -4.0, 2.0);
+            let source = random([2, 1, frames * here.frame()], 0.0, 0.1);
+            let (mel_there, source_there) =
+                (mel.clone().to_device(&gpu), source.clone().to_device(&gpu));
+            close("f0", there.f0(mel_there.clone()), here.f0(mel.clone()), 1e-4);
+            let wav = there.decode(mel_there, source_there);
+            close("samples", wav, here.decode(mel, source), 1e-3);
+        }
     }
 }

@@ -19,6 +19,13 @@ struct Layer {
     conv2: Conv1d,
 }
 
+impl Layer {
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let y = self.conv1.forward_snake(x.clone(), &self.snake1);
+        self.conv2.add_snake(x, y, &self.snake2)
+    }
+}
+
 impl ResBlock {
     pub fn load(
         scope: &Scope,
@@ -48,9 +55,16 @@ impl ResBlock {
 
     /// `[batch, channels, n]` to the same shape.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        self.layers.iter().fold(x, |x, layer| {
-            let y = layer.conv1.forward_snake(x.clone(), &layer.snake1);
-            layer.conv2.add_snake(x, y, &layer.snake2)
-        })
+        self.layers.iter().fold(x, |x, layer| layer.forward(x))
+    }
+
+    /// The sum of `sum` and [`Self::forward`], divided by a number if there is one.
+    pub fn add_to(&self, sum: Tensor<3>, x: Tensor<3>, divisor: Option<f64>) -> Tensor<3> {
+        let Some((last, layers)) = self.layers.split_last() else {
+            return (sum + x) / divisor.unwrap_or(1.0);
+        };
+        let x = layers.iter().fold(x, |x, layer| layer.forward(x));
+        let y = last.conv1.forward_snake(x.clone(), &last.snake1);
+        last.conv2.add_snake_to(sum, x, y, &last.snake2, divisor)
     }
 }

@@ -1,8 +1,8 @@
 //! Short-time Fourier transform and its inverse as convolutions with fixed kernels, so that one
-//! code runs on every backend in a single operation each.
+//! code runs on every backend in a single operation each; on GPUs, as kernels of their own.
 
 use crate::model::cosyvoice2::config::IstftConfig;
-use crate::model::nn::{Conv1d, ConvOptions, ConvTranspose1d};
+use crate::model::nn::{Conv1d, ConvOptions, ConvTranspose1d, Spectrum, polar};
 use burn::tensor::ops::PadMode;
 use burn::tensor::{Device, Tensor, TensorData};
 use std::f64::consts::TAU;
@@ -20,6 +20,7 @@ pub struct Stft {
     analysis: Conv1d,
     /// By inverse DFT x window, `[2 * bins, 1, n_fft]`.
     synthesis: ConvTranspose1d,
+    gpu: Option<Spectrum>,
 }
 
 impl Stft {
@@ -46,12 +47,16 @@ impl Stft {
         let analysis = kernel(&basis);
         let synthesis = kernel(&|imaginary, k, n| weight(k) * basis(imaginary, k, n));
         let options = ConvOptions { stride: hop_len, bias: false, ..Default::default() };
+        let values: Vec<f32> = window.iter().map(|w| *w as f32).collect();
+        let values = Tensor::from_floats(values.as_slice(), device);
+        let gpu = Spectrum::new(&analysis, &synthesis, &values, hop_len);
         Self {
             n_fft,
             hop: hop_len,
             window,
             analysis: Conv1d::new(analysis, None, options),
             synthesis: ConvTranspose1d::new(synthesis, None, hop_len, n_fft / 2),
+            gpu,
         }
     }
 
@@ -62,6 +67,9 @@ impl Stft {
     /// Samples `[batch, 1, n]` to a spectrum; `n` must be more than `n_fft / 2`, for the reflection
     /// at the ends.
     pub fn forward(&self, samples: Tensor<3>) -> Tensor<3> {
+        if let Some(gpu) = &self.gpu {
+            return gpu.forward(samples);
+        }
         let half = self.n_fft / 2;
         let padded = samples.pad([(half, half)], PadMode::Reflect);
         self.analysis.forward(padded)
@@ -75,6 +83,15 @@ impl Stft {
         let scale = self.scale(frames);
         let scale = Tensor::from_data(TensorData::new(scale, [1, 1, sum.dims()[2]]), &sum.device());
         (sum * scale).squeeze_dim::<2>(1)
+    }
+
+    /// [`Self::inverse`] of `[batch, 2 * bins, frames]`, the logarithms of magnitudes and then the
+    /// arguments `p` of phases `sin p`. Magnitudes above `most` are cut, and samples beyond `limit`.
+    pub fn inverse_polar(&self, x: Tensor<3>, most: f32, limit: f32) -> Tensor<2> {
+        match &self.gpu {
+            Some(gpu) => gpu.inverse_polar(x, most, limit),
+            None => self.inverse(polar(x, most)).clamp(-limit, limit),
+        }
     }
 
     /// One over the summed squared window, at every sample that [`Self::inverse`] keeps.

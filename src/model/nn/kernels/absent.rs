@@ -192,10 +192,13 @@ pub(crate) enum Before<'a> {
     Leaky(f32),
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
+#[expect(dead_code, reason = "nothing reads it here")]
 pub(crate) enum After {
     None,
     Elu,
+    Add(Tensor<3>),
+    AddTwo(Tensor<3>, Tensor<3>, f32),
 }
 
 #[derive(Debug)]
@@ -216,14 +219,7 @@ impl Convolution {
         None
     }
 
-    pub fn forward(
-        &self,
-        _: Tensor<3>,
-        _: Before,
-        _: After,
-        _: Option<Tensor<3>>,
-        _: bool,
-    ) -> Tensor<3> {
+    pub fn forward(&self, _: Tensor<3>, _: Before, _: After, _: bool) -> Tensor<3> {
         unreachable!("{NONE}")
     }
 }

@@ -1,8 +1,10 @@
-//! Activations that are dear on the CPU, where Burn computes them one `exp` or `erf` at a time.
+//! Activations that are dear on the CPU, where Burn computes them one `exp` or `erf` at a time, and
+//! on GPUs, where it launches a kernel for each step.
 //!
 //! On the Flex backend they run here, in place when the tensor is not shared, over loops that the
-//! compiler turns into vector code; on other backends they are Burn's own.
+//! compiler turns into vector code; on GPUs they are one kernel, elsewhere Burn's own.
 
+use super::cube::{self, Map};
 use super::{CHUNK, into_flex, is_ours, vectorised};
 use burn::backend::Flex;
 use burn::tensor::{Tensor, activation};
@@ -11,17 +13,17 @@ use rayon::prelude::*;
 
 /// Gaussian error linear unit, by the error function: `x Φ(x)`.
 pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    map(x, gelu_all, activation::gelu)
+    map(x, gelu_all, Map::Gelu, activation::gelu)
 }
 
 /// `x sigmoid(x)`.
 pub fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    map(x, silu_all, activation::silu)
+    map(x, silu_all, Map::Silu, activation::silu)
 }
 
 /// `x tanh(softplus(x))` (Misra 2019).
 pub fn mish<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    map(x, mish_all, activation::mish)
+    map(x, mish_all, Map::Mish, activation::mish)
 }
 
 /// Softmax over the last dimension of parts that lie side by side in it, as if they were one
@@ -53,10 +55,11 @@ pub fn softmax<const D: usize>(parts: Vec<Tensor<D>>) -> Vec<Tensor<D>> {
 fn map<const D: usize>(
     x: Tensor<D>,
     kernel: fn(&mut [f32]),
+    gpu: Map,
     elsewhere: fn(Tensor<D>) -> Tensor<D>,
 ) -> Tensor<D> {
     if !is_ours(&x) {
-        return elsewhere(x);
+        return cube::map(x, gpu).unwrap_or_else(elsewhere);
     }
     let mut x = into_flex(x);
     let values: &mut [f32] = x.storage_mut();

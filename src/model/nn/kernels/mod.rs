@@ -8,10 +8,10 @@ mod attention;
 mod conv1d;
 mod conv2d;
 #[cfg(feature = "cube")]
-mod cube;
+pub(super) mod cube;
 #[cfg(not(feature = "cube"))]
 #[path = "absent.rs"]
-mod cube;
+pub(super) mod cube;
 mod decode_attention;
 mod decoder;
 mod multiply;
@@ -25,7 +25,7 @@ mod transposed;
 pub(crate) use attention::{Distances, attention};
 pub(crate) use conv1d::{Packed, Window};
 pub(crate) use conv2d::Rows;
-pub(crate) use cube::{Product, ProductInput};
+pub(crate) use cube::{Product, ProductInput, Spectrum};
 pub(crate) use decode_attention::{Sequence, decode_attention};
 pub(crate) use decoder::{copy_row_starts, gated_silu, rms_norm, rotate};
 pub(crate) use multiply::multiply_windows;

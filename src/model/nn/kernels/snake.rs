@@ -1,3 +1,4 @@
+use super::cube::Alpha;
 use super::sine::sine_squared;
 use super::{CHUNK, into_flex, is_ours, vectorised};
 use burn::backend::Flex;
@@ -10,17 +11,27 @@ pub(crate) struct Snake {
     alpha: Vec<f32>,
     /// The same, `[1, channels, 1]`.
     tensor: Tensor<3>,
+    gpu: Option<Alpha>,
 }
 
 impl Snake {
     /// From `a` `[channels]`.
     pub fn new(alpha: Tensor<1>) -> Self {
         let (values, [channels]) = (alpha.to_data().iter().collect(), alpha.dims());
-        Self { alpha: values, tensor: alpha.reshape([1, channels, 1]) }
+        let gpu = Alpha::new(&alpha);
+        Self { alpha: values, tensor: alpha.reshape([1, channels, 1]), gpu }
+    }
+
+    /// For the kernels of GPUs; none elsewhere.
+    pub fn gpu(&self) -> Option<&Alpha> {
+        self.gpu.as_ref()
     }
 
     /// BCT to the same shape.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        if let Some(alpha) = &self.gpu {
+            return alpha.forward(x);
+        }
         let [_, channels, time] = x.dims();
         if !is_ours(&x) || channels != self.alpha.len() || time == 0 {
             return self.portable(x);

@@ -6,15 +6,27 @@
 //!
 //! What is used outside has a stand-in in `kernels/absent.rs`, for binaries without GPUs.
 
+mod conv1d;
 mod decode;
+mod elementwise;
 mod hop_attention;
+mod norm;
 mod pages;
 mod product;
+#[allow(dead_code, reason = "the decoder does not draw where the scores are yet")]
+mod sample;
+mod snake;
+mod spectrum;
 
+pub(crate) use conv1d::{After, Before, Convolution};
 pub(crate) use decode::{PageMemory, PageStep};
 pub(crate) use hop_attention::{HopAttention, HopPage, MOST_HOP_PAGES, RelativePositions};
+pub(crate) use elementwise::{Map, map};
+pub(crate) use norm::{layer_norm, rms_norm};
 pub(crate) use pages::{PAGE, PageRows, PageShape};
 pub(crate) use product::{Product, ProductInput};
+pub(crate) use snake::Alpha;
+pub(crate) use spectrum::Spectrum;
 
 use burn::tensor::{DType, Device, Tensor};
 use burn_cubecl::cubecl::client::Client;
