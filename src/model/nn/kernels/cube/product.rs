@@ -16,16 +16,13 @@ use cubecl::prelude::*;
 use half::bf16;
 
 /// Threads of a cube.
-const THREADS: usize = 256;
+const THREADS: usize = 128;
 /// Inputs of a row that are in shared memory at a time.
 const CHUNK: usize = 512;
 /// Most rows of a cube.
 const ROWS: usize = 8;
 /// Threads that add up the moments of a row: no more than there are where a cube has most rows.
 const TEAM: usize = THREADS / ROWS;
-/// Rows whose sums are exchanged at a time.
-const EXCHANGED: usize = 2;
-
 /// What a kernel is compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Shape {
@@ -298,8 +295,10 @@ fn product<W: Float, N: Size>(
     let column = CUBE_POS_X as usize * lanes + lane;
     let first = CUBE_POS_Y as usize * shape.rows;
 
-    let mut inputs = Shared::<[Vector<f32, N>]>::new_slice(comptime!(shape.rows * chunk));
-    let mut sums = Shared::<[Vector<f32, N>]>::new_slice(comptime!(EXCHANGED * THREADS));
+    // The inputs of some rows; at the end, what each thread has summed up.
+    let mut shared = Shared::<[Vector<f32, N>]>::new_slice(comptime!(
+        shape.rows * if chunk > THREADS { chunk } else { THREADS }
+    ));
 
     // Of the row that the thread helps to load.
     let row = thread / team;
@@ -389,7 +388,7 @@ fn product<W: Float, N: Size>(
                         value = value * Vector::new(scale) * gain[from + k];
                     }
                 }
-                inputs[row * chunk + k] = value;
+                shared[row * chunk + k] = value;
             }
             k += team;
         }
@@ -404,11 +403,11 @@ fn product<W: Float, N: Size>(
                 let w3 = Vector::<f32, N>::cast_from(weight[at + 3 * width]);
                 #[unroll]
                 for r in 0..shape.rows {
-                    let value = inputs[r * chunk + k];
-                    acc[r] += Vector::new(value.extract(0)) * w0
-                        + Vector::new(value.extract(1)) * w1
-                        + Vector::new(value.extract(2)) * w2
-                        + Vector::new(value.extract(3)) * w3;
+                    let value = shared[r * chunk + k];
+                    acc[r] += Vector::new(value.extract(0usize)) * w0
+                        + Vector::new(value.extract(1usize)) * w1
+                        + Vector::new(value.extract(2usize)) * w2
+                        + Vector::new(value.extract(3usize)) * w3;
                 }
                 k += groups;
             }
@@ -417,49 +416,46 @@ fn product<W: Float, N: Size>(
         from += chunk;
     }
 
-    // The sums of the groups come together, some rows at a time.
-    let exchanged = comptime!(if shape.rows < EXCHANGED { shape.rows } else { EXCHANGED });
     #[unroll]
-    for part in 0..comptime!(shape.rows / exchanged) {
-        #[unroll]
-        for r in 0..exchanged {
-            sums[r * THREADS + thread] = acc[part * exchanged + r];
-        }
-        sync_cube();
-        if thread < lanes * exchanged {
-            let mine = thread % lanes;
-            let r = thread / lanes;
-            let column = CUBE_POS_X as usize * lanes + mine;
-            let row = first + part * exchanged + r;
-            if column < width && row < layout.rows as usize {
-                if comptime!(shape.activation == Activation::Gated) {
-                    if mine % 2 == 0 {
-                        let gate = total::<N>(&sums, r * THREADS + mine, lanes, groups);
-                        let up = total::<N>(&sums, r * THREADS + mine + 1, lanes, groups);
-                        out[row * (width / 2) + column / 2] = silu(gate) * up;
-                    }
-                } else {
-                    let mut y = total::<N>(&sums, r * THREADS + mine, lanes, groups);
-                    if comptime!(shape.bias) {
-                        y += bias[column];
-                    }
-                    if comptime!(shape.activation == Activation::Gelu) {
-                        y = y
-                            * Vector::new(0.5f32)
-                            * (Vector::new(1f32)
-                                + (y * Vector::new(std::f32::consts::FRAC_1_SQRT_2)).erf());
-                    }
-                    if comptime!(shape.activation == Activation::Silu) {
-                        y = silu(y);
-                    }
-                    if comptime!(shape.residual) {
-                        y += residual[row * width + column];
-                    }
-                    out[row * width + column] = y;
+    for r in 0..shape.rows {
+        shared[r * THREADS + thread] = acc[r];
+    }
+    sync_cube();
+    // An output, or four, is summed up by one thread.
+    let mut i = thread;
+    while i < lanes * shape.rows {
+        let mine = i % lanes;
+        let r = i / lanes;
+        let column = CUBE_POS_X as usize * lanes + mine;
+        let row = first + r;
+        if column < width && row < layout.rows as usize {
+            if comptime!(shape.activation == Activation::Gated) {
+                if mine % 2 == 0 {
+                    let gate = total::<N>(&shared, r * THREADS + mine, lanes, groups);
+                    let up = total::<N>(&shared, r * THREADS + mine + 1, lanes, groups);
+                    out[row * (width / 2) + column / 2] = silu(gate) * up;
                 }
+            } else {
+                let mut y = total::<N>(&shared, r * THREADS + mine, lanes, groups);
+                if comptime!(shape.bias) {
+                    y += bias[column];
+                }
+                if comptime!(shape.activation == Activation::Gelu) {
+                    y = y
+                        * Vector::new(0.5f32)
+                        * (Vector::new(1f32)
+                            + (y * Vector::new(std::f32::consts::FRAC_1_SQRT_2)).erf());
+                }
+                if comptime!(shape.activation == Activation::Silu) {
+                    y = silu(y);
+                }
+                if comptime!(shape.residual) {
+                    y += residual[row * width + column];
+                }
+                out[row * width + column] = y;
             }
         }
-        sync_cube();
+        i += THREADS;
     }
 }
 
@@ -568,7 +564,7 @@ mod on_a_gpu {
         let (x, weight) = (random([2, 7, 8]), random([24, 12]));
         let product = Product::new(&there(&weight), None).unwrap();
         let got = product.forward(ProductInput::windows(there(&x), 3), None);
-        let rows = x.reshape([2, 56]).unfold::<3, _>(1, 24, 8).reshape([10, 24]);
+        let rows = x.clone().reshape([2, 56]).unfold::<3, _>(1, 24, 8).reshape([10, 24]);
         assert_close(got, rows.clone().matmul(weight.clone()), 2e-6, "windows");
         let (past, x) = (x.clone().narrow(1, 0, 2), x.narrow(1, 2, 5));
         let input = ProductInput::causal_windows(there(&x), Some(there(&past)), 3);
