@@ -224,19 +224,20 @@ mod tests {
 
     /// Protects the kernels of GPUs where they are used, of which each has tests of its own: the
     /// order and the shapes of what they add, the activations, batches.
-    #[cfg(feature = "vulkan")]
+    #[cfg(feature = "cube")]
     #[test]
     fn a_gpu_makes_the_same_samples() {
         use crate::model::cosyvoice2::config::ModelConfig;
+        use crate::model::nn::test_device;
         use crate::model::weights::Weights;
-        use burn::tensor::{DeviceKind, Distribution};
+        use burn::tensor::Distribution;
         use std::path::Path;
 
         let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("model_weights/mynah-mini");
         let config = std::fs::read(model.join("config.json")).unwrap();
         let config: ModelConfig = serde_json::from_slice(&config).unwrap();
         let weights = Weights::open(model.join("hift.pt")).unwrap();
-        let gpu = Device::vulkan(DeviceKind::DefaultDevice);
+        let gpu = test_device();
         let load = |device: &Device| Hift::load(&weights.scope(device), &config.hift).unwrap();
         let (here, there) = (load(&Device::flex()), load(&gpu));
         let random = |shape: [usize; 3], mean, deviation| -> Tensor<3> {

@@ -519,15 +519,12 @@ fn add(y: f32, sum: &[f32], other: &[f32], at: usize, scale: f32, #[comptime] ad
     y
 }
 
-#[cfg(all(test, feature = "vulkan"))]
+#[cfg(test)]
 mod tests {
+    use super::super::test_device;
     use super::*;
     use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
-    use burn::tensor::{Device, DeviceKind, Distribution, activation, module};
-
-    fn gpu() -> Device {
-        Device::vulkan(DeviceKind::DefaultDevice)
-    }
+    use burn::tensor::{Device, Distribution, activation, module};
 
     fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
         Tensor::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex())
@@ -575,13 +572,13 @@ mod tests {
                 Tensor::random([input], Distribution::Uniform(0.1, 3.0), &Device::flex());
             let options = ConvOptions::new_with_padding([stride], [padding], [dilation], 1);
             let plain = |x, bias| module::conv1d(x, weight.clone(), bias, options.clone());
-            let there = |x: &Tensor<3>| x.clone().to_device(&gpu());
+            let there = |x: &Tensor<3>| x.clone().to_device(&test_device());
             let conv = |bias: Option<Tensor<1>>| {
-                let bias = bias.map(|bias| bias.to_device(&gpu()));
+                let bias = bias.map(|bias| bias.to_device(&test_device()));
                 Convolution::new(&there(&weight), bias.as_ref(), stride, padding, dilation).unwrap()
             };
             let (with, without) = (conv(Some(bias.clone())), conv(None));
-            let a = Alpha::new(&alpha.clone().to_device(&gpu())).unwrap();
+            let a = Alpha::new(&alpha.clone().to_device(&test_device())).unwrap();
 
             let got = without.forward(there(&x), Before::None, After::None, false);
             close(&name, got, plain(x.clone(), None));
@@ -615,10 +612,10 @@ mod tests {
             let name = format!("{input} to {output}, kernel {kernel}, rate {rate}");
             let weight = random([input, output, kernel]) / input as f64;
             let (bias, x): (Tensor<1>, _) = (random([output]), random([batch, input, time]));
-            let there = |x: &Tensor<3>| x.clone().to_device(&gpu());
+            let there = |x: &Tensor<3>| x.clone().to_device(&test_device());
             let conv = Convolution::transposed(
                 &there(&weight),
-                Some(&bias.clone().to_device(&gpu())),
+                Some(&bias.clone().to_device(&test_device())),
                 rate,
                 cut,
             );

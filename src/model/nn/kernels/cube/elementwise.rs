@@ -102,16 +102,17 @@ pub(super) fn mish<N: Size>(x: Vector<f32, N>) -> Vector<f32, N> {
     x * (n / (n + Vector::new(2f32)))
 }
 
-#[cfg(all(test, feature = "vulkan"))]
+#[cfg(test)]
 mod tests {
+    use super::super::test_device;
     use super::*;
-    use burn::tensor::{Device, DeviceKind, Distribution, activation};
+    use burn::tensor::{Device, Distribution, activation};
 
     /// Protects the formulas over the whole range, counts that no vector divides, views whose
     /// elements lie apart, and others who hold the tensor.
     #[test]
     fn equals_burns() {
-        let gpu = Device::vulkan(DeviceKind::DefaultDevice);
+        let gpu = test_device();
         for shape in [[1, 1], [3, 5], [7, 1000], [40, 256]] {
             let x: Tensor<2> =
                 Tensor::random(shape, Distribution::Uniform(-40.0, 40.0), &Device::flex());

@@ -184,16 +184,17 @@ fn total(sums: &mut [f32], mine: f32, #[comptime] team: usize) -> f32 {
     sum
 }
 
-#[cfg(all(test, feature = "vulkan"))]
+#[cfg(test)]
 mod tests {
+    use super::super::test_device;
     use super::*;
-    use burn::tensor::{Device, DeviceKind, Distribution, activation, module};
+    use burn::tensor::{Device, Distribution, activation, module};
 
     /// Protects rows of fewer and of more vectors than threads, counts of rows that fill no cube,
     /// and rows whose mean is far from zero.
     #[test]
     fn equals_plain_operations() {
-        let gpu = Device::vulkan(DeviceKind::DefaultDevice);
+        let gpu = test_device();
         for (rows, size) in [(1, 4), (1, 896), (3, 256), (57, 512), (5, 1280), (2, 4864)] {
             let random = |shape: [usize; 2], mean| -> Tensor<2> {
                 Tensor::random(shape, Distribution::Normal(mean, 2.0), &Device::flex())
@@ -230,7 +231,7 @@ mod tests {
     #[test]
     fn declines_what_it_cannot_do() {
         let ones = |size: usize, device: &Device| Tensor::<1>::ones([size], device);
-        let gpu = Device::vulkan(DeviceKind::DefaultDevice);
+        let gpu = test_device();
         let x: Tensor<2> = Tensor::ones([2, 7], &gpu);
         assert!(rms_norm(x, &ones(7, &gpu), 1e-6).is_err());
         let x: Tensor<2> = Tensor::ones([2, 8], &Device::flex());

@@ -414,10 +414,11 @@ fn maximum(values: &mut [f32], scores: &[f32], #[comptime] ids: usize) -> f32 {
     most
 }
 
-#[cfg(all(test, feature = "vulkan"))]
+#[cfg(test)]
 mod tests {
+    use super::super::test_device;
     use super::*;
-    use burn::tensor::{Device, DeviceKind, TensorData};
+    use burn::tensor::TensorData;
     use rand::rngs::Xoshiro256PlusPlus;
     use rand::{Rng, SeedableRng};
 
@@ -498,7 +499,7 @@ mod tests {
     }
 
     fn on_gpu(scores: Vec<f32>, ids: usize) -> Tensor<2> {
-        let gpu = Device::vulkan(DeviceKind::DefaultDevice);
+        let gpu = test_device();
         let rows = scores.len() / ids;
         Tensor::from_data(TensorData::new(scores, [rows, ids]), &gpu)
     }

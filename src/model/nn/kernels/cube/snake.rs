@@ -76,16 +76,17 @@ pub(super) fn snaked(x: f32, a: f32) -> f32 {
     x + sine * sine / (a + 1e-9f32)
 }
 
-#[cfg(all(test, feature = "vulkan"))]
+#[cfg(test)]
 mod tests {
+    use super::super::test_device;
     use super::*;
-    use burn::tensor::{Device, DeviceKind, Distribution};
+    use burn::tensor::{Device, Distribution};
 
     /// Protects the way from a row to its channel, in batches and about the edges of a cube, and
     /// others who hold the tensor.
     #[test]
     fn equals_plain_operations() {
-        let gpu = Device::vulkan(DeviceKind::DefaultDevice);
+        let gpu = test_device();
         for shape in [[1, 1, 1], [1, 3, 7], [2, 5, 1023], [3, 64, 1025], [2, 2, 0]] {
             let alpha: Tensor<1> =
                 Tensor::random([shape[1]], Distribution::Uniform(0.05, 8.0), &Device::flex());

@@ -258,10 +258,11 @@ fn inverse_polar(
     }
 }
 
-#[cfg(all(test, feature = "vulkan"))]
+#[cfg(test)]
 mod tests {
+    use super::super::test_device;
     use super::*;
-    use burn::tensor::{Device, DeviceKind, Distribution, TensorData};
+    use burn::tensor::{Device, Distribution, TensorData};
     use std::f64::consts::TAU;
 
     /// Tables as the vocoder makes them.
@@ -292,7 +293,7 @@ mod tests {
         }
 
         fn spectrum(&self, hop: usize) -> Spectrum {
-            let gpu = Device::vulkan(DeviceKind::DefaultDevice);
+            let gpu = test_device();
             let data = |values: &[f64]| values.iter().map(|v| *v as f32).collect::<Vec<f32>>();
             let table = |values: &[f64]| {
                 let shape = [self.n_fft + 2, 1, self.n_fft];
@@ -306,7 +307,7 @@ mod tests {
     fn random(shape: [usize; 3], spread: f64) -> (Vec<f32>, Tensor<3>) {
         let x: Tensor<3> =
             Tensor::random(shape, Distribution::Normal(0.0, spread), &Device::flex());
-        let gpu = Device::vulkan(DeviceKind::DefaultDevice);
+        let gpu = test_device();
         (x.to_data().iter().collect(), x.to_device(&gpu))
     }
 
