@@ -87,6 +87,7 @@ fn f16_weights_stay_close() {
 fn as_on_the_cpu_on_a_gpu() {
     let run = |device: Device| {
         let llm = load_on(&device, Precision::F32);
+        assert_eq!(llm.pool.is_some(), device != Device::flex());
         let mut slots = Slots::new(&llm, 2);
         let inputs = |from: u32, n: u32| -> Vec<LlmInput> {
             (from..from + n).map(|i| LlmInput::Speech(i * 61 % SPEECH_TOKENS)).collect()
