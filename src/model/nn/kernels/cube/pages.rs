@@ -16,6 +16,7 @@ pub(crate) struct PageShape {
 
 /// New rows of one sequence.
 #[derive(Debug)]
+#[cfg_attr(not(feature = "cube"), expect(dead_code, reason = "only kernels read it"))]
 pub(crate) struct PageRows {
     /// Numbers of its pages, with room for the new rows.
     pub pages: Vec<u32>,
