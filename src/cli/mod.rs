@@ -60,7 +60,7 @@ struct ModelArgs {
     #[arg(long, value_name = "DIR")]
     model_dir: Option<PathBuf>,
     /// Where to compute; auto: on a GPU that can be used, else on the CPU [default: cpu]
-    #[arg(long, value_parser = ["cpu", "cuda", "auto"])]
+    #[arg(long, value_parser = ["cpu", "cuda", "vulkan", "auto"])]
     device: Option<String>,
 }
 

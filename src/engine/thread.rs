@@ -20,6 +20,9 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Speech tokens of a hop that has a block of the flow's mask to itself.
 const FULL_HOP: usize = 25;
+/// Room for the stacks of threads that compute, of which no more is taken than is used: kernels of
+/// GPUs are put together in deep calls.
+const STACK: usize = 32 << 20;
 /// A session whose client has this much to play does not compete with those that have just begun.
 const AT_EASE: Duration = Duration::from_millis(1500);
 
@@ -57,7 +60,8 @@ pub fn start(
     let threads = compute_threads(settings.engine.threads);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let (loaded, on_loaded) = oneshot::channel();
-    std::thread::Builder::new().name("engine".into()).spawn(move || {
+    let thread = std::thread::Builder::new().name("engine".into()).stack_size(STACK);
+    thread.spawn(move || {
         let result = catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|panic| {
             Err(ModelError::Failed(format!("loading panicked: {}", panic_message(&*panic))))
         });
@@ -106,6 +110,7 @@ fn compute_threads(asked: usize) -> usize {
     let _ = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .thread_name(|i| format!("compute-{i}"))
+        .stack_size(STACK)
         .build_global();
     rayon::current_num_threads()
 }

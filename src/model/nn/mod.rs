@@ -8,19 +8,26 @@ mod conv2d;
 mod conv_transpose;
 mod kernels;
 mod kv_cache;
+mod kv_pool;
 mod linear;
 mod norm;
 mod rotary;
 
+pub use crate::model::weights::Precision;
 pub use conv::{Conv1d, ConvOptions};
 pub(crate) use conv_transpose::ConvTranspose1d;
 pub(crate) use conv2d::Conv2d;
+pub use kernels::activation;
+#[cfg(all(test, feature = "cube"))]
+pub(crate) use kernels::cube::test_device;
 pub(crate) use kernels::{
-    Distances, Product, ProductInput, Snake, Spectrum, add_tone, attention, decode_attention, gated_silu,
-    multiply_windows, on_pool, polar,
+    Distances, PageShape, Product, ProductInput, Snake, Spectrum, add_tone, attention,
+    decode_attention, multiply_windows, on_pool, polar,
 };
-pub use kernels::{Precision, activation};
+pub(crate) use kernels::{HopAttention, HopPage, MOST_HOP_PAGES, RelativePositions};
 pub use kv_cache::{CacheFull, KvCache};
+pub(crate) use kv_pool::{KvPool, PoolStep};
+pub(crate) use linear::kept;
 pub use linear::{Linear, NormLinear, RowLinear};
 pub use norm::{BatchNorm, LayerNorm, RmsNorm};
 pub use rotary::{Angles, Rotary};

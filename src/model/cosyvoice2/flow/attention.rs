@@ -54,6 +54,7 @@ impl RelativeAttention {
                 vec![bias("linear_q")? * scale, bias("linear_k")?, bias("linear_v")?],
                 0,
             )),
+            scope.precision(),
         );
         Ok(Self {
             qkv,

@@ -333,7 +333,7 @@ impl TransformerBlock {
         Ok(Self {
             qkv: NormLinear::new(
                 LayerNorm::load(&scope.sub("norm1"), channels, EPS)?,
-                Linear::new(Tensor::cat(qkv, 0), None),
+                Linear::new(Tensor::cat(qkv, 0), None, scope.precision()),
             ),
             output: Linear::load(&attention.sub("to_out.0"), inner, channels)?,
             expand: NormLinear::gelu(

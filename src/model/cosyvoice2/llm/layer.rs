@@ -4,10 +4,9 @@ use super::LlmError;
 use crate::model::cosyvoice2::config::LlmConfig;
 use crate::model::nn::{
     Angles, KvCache, PageShape, PoolStep, Precision, RmsNorm, RowLinear, decode_attention,
-    gated_silu,
 };
 use crate::model::weights::{Scope, WeightsError};
-use burn::tensor::activation::{silu, softmax};
+use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 
 #[derive(Debug, Clone, Copy)]
@@ -80,12 +79,11 @@ pub(super) enum Past<'a, 'b> {
 /// Pre-norm decoder layer: grouped-query attention (Ainslie et al. 2023), then a SiLU-gated MLP.
 #[derive(Debug)]
 pub(super) struct Layer {
-    attention_norm: RmsNorm,
-    /// Queries (already divided by the root of the head dimension), keys and values.
+    /// Queries (already divided by the root of the head dimension), keys and values, of the
+    /// normalised rows.
     qkv: RowLinear,
     output: RowLinear,
-    mlp_norm: RmsNorm,
-    /// Gate, then up.
+    /// Of the normalised rows.
     gate_up: RowLinear,
     down: RowLinear,
     shape: AttentionShape,
@@ -102,11 +100,18 @@ impl Layer {
         let eps = config.rms_norm_eps;
         let (attention, mlp) = (scope.sub("self_attn"), scope.sub("mlp"));
         Ok(Self {
-            attention_norm: RmsNorm::load(&scope.sub("input_layernorm"), hidden, eps)?,
-            qkv: load_qkv(&attention, hidden, shape, precision)?,
+            qkv: load_qkv(&attention, hidden, shape, precision)?.after(RmsNorm::load(
+                &scope.sub("input_layernorm"),
+                hidden,
+                eps,
+            )?),
             output: load_projection(&attention.sub("o_proj"), hidden, hidden, precision)?,
-            mlp_norm: RmsNorm::load(&scope.sub("post_attention_layernorm"), hidden, eps)?,
-            gate_up: load_gate_up(&mlp, hidden, inner, precision)?,
+            gate_up: RowLinear::gated(
+                mlp.sub("gate_proj").tensor("weight", [inner, hidden])?,
+                mlp.sub("up_proj").tensor("weight", [inner, hidden])?,
+                precision,
+            )
+            .after(RmsNorm::load(&scope.sub("post_attention_layernorm"), hidden, eps)?),
             down: load_projection(&mlp.sub("down_proj"), inner, hidden, precision)?,
             shape,
         })
@@ -116,11 +121,7 @@ impl Layer {
     pub fn forward(&self, x: Tensor<2>, index: usize, past: &mut Past<'_, '_>) -> Tensor<2> {
         let attended = self.attend(&x, index, past);
         let x = self.output.add_to(x, attended);
-        let gate_up = self.gate_up.forward(self.mlp_norm.forward(x.clone()));
-        let gated = gated_silu(&gate_up).unwrap_or_else(|| {
-            let inner = gate_up.dims()[1] / 2;
-            silu(gate_up.clone().narrow(1, 0, inner)) * gate_up.narrow(1, inner, inner)
-        });
+        let gated = self.gate_up.forward(x.clone());
         self.down.add_to(x, gated)
     }
 
@@ -128,7 +129,7 @@ impl Layer {
     fn attend(&self, x: &Tensor<2>, index: usize, past: &mut Past<'_, '_>) -> Tensor<2> {
         let AttentionShape { heads, kv_heads, head_dim } = self.shape;
         let n = x.dims()[0];
-        let qkv = self.qkv.forward(self.attention_norm.forward(x.clone()));
+        let qkv = self.qkv.forward(x.clone());
         let qkv = qkv.reshape([n, heads + 2 * kv_heads, head_dim]);
         let (angles, segments, masks) = match past {
             Past::Own { angles, segments, masks } => (angles, segments, masks),
@@ -241,18 +242,4 @@ fn load_qkv(
         Some(Tensor::from_data(TensorData::new(bias, [rows]), device)),
         precision,
     ))
-}
-
-fn load_gate_up(
-    scope: &Scope,
-    hidden: usize,
-    inner: usize,
-    precision: Precision,
-) -> Result<RowLinear, WeightsError> {
-    let mut weight = Vec::with_capacity(2 * inner * hidden);
-    for name in ["gate_proj", "up_proj"] {
-        weight.extend(scope.sub(name).values("weight", &[inner, hidden])?);
-    }
-    let weight = TensorData::new(weight, [2 * inner, hidden]);
-    Ok(RowLinear::new(Tensor::from_data(weight, scope.device()), None, precision))
 }

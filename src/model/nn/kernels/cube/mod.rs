@@ -20,8 +20,8 @@ mod spectrum;
 
 pub(crate) use conv1d::{After, Before, Convolution};
 pub(crate) use decode::{PageMemory, PageStep};
-pub(crate) use hop_attention::{HopAttention, HopPage, MOST_HOP_PAGES, RelativePositions};
 pub(crate) use elementwise::{Map, map};
+pub(crate) use hop_attention::{HopAttention, HopPage, MOST_HOP_PAGES, RelativePositions};
 pub(crate) use norm::{layer_norm, rms_norm};
 pub(crate) use pages::{PAGE, PageRows, PageShape};
 pub(crate) use product::{Product, ProductInput};
