@@ -1,7 +1,7 @@
 //! Self-attention with relative positions (Dai et al. 2019), as the encoder's layers use it.
 
-use super::cache::{KvCache, attend};
-use crate::model::nn::{self, Linear};
+use super::cache::{KvCache, attend, attend_relative};
+use crate::model::nn::{self, Linear, RelativePositions};
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::{Device, Tensor, TensorData};
 use std::sync::Mutex;
@@ -17,6 +17,8 @@ pub struct RelativeAttention {
     /// `u` and `v`, scaled as the queries, each `[1, heads, 1, head_dim]`.
     content_bias: Tensor<4>,
     position_bias: Tensor<4>,
+    /// Both as `[2, heads, head_dim]`.
+    biases: Tensor<3>,
     distances: Mutex<Option<Distances>>,
     heads: usize,
     width: usize,
@@ -31,6 +33,8 @@ const MOST_KEPT: usize = 4096;
 struct Distances {
     /// `[1, heads, head_dim, past + future - 1]`
     columns: Tensor<4>,
+    /// The same as `[past + future - 1, width]`, where a kernel of the device may read them.
+    rows: Option<Tensor<2>>,
     past: usize,
     future: usize,
 }
@@ -56,12 +60,15 @@ impl RelativeAttention {
             )),
             scope.precision(),
         );
+        let (content_bias, position_bias) = (head_bias("pos_bias_u")?, head_bias("pos_bias_v")?);
+        let biases = Tensor::cat(vec![content_bias.clone(), position_bias.clone()], 0);
         Ok(Self {
             qkv,
             output: Linear::load(&scope.sub("linear_out"), width, width)?,
             position: Linear::load_no_bias(&scope.sub("linear_pos"), width, width)?,
-            content_bias: head_bias("pos_bias_u")?,
-            position_bias: head_bias("pos_bias_v")?,
+            content_bias,
+            position_bias,
+            biases: biases.reshape([2, heads, size]),
             distances: Mutex::new(None),
             heads,
             width,
@@ -73,13 +80,22 @@ impl RelativeAttention {
         &self,
         x: Tensor<3>,
         bias: Option<&Tensor<4>>,
-        past: Option<&mut KvCache>,
+        mut past: Option<&mut KvCache>,
     ) -> Tensor<3> {
         let [batch, queries, _] = x.dims();
         let (heads, size) = (self.heads, self.width / self.heads);
         let device = x.device();
-        let split =
-            self.qkv.forward_rows(x).reshape([batch, queries, 3 * heads, size]).swap_dims(1, 2);
+        let qkv = self.qkv.forward_rows(x);
+        let positions = |keys: usize| {
+            let Distances { rows, past, .. } = self.table(keys, queries, &device);
+            RelativePositions::new(self.biases.clone(), rows?, past - keys)
+        };
+        if bias.is_none()
+            && let Some(mixed) = attend_relative(&qkv, heads, past.as_deref_mut(), positions)
+        {
+            return self.output.forward_rows(mixed);
+        }
+        let split = qkv.reshape([batch, queries, 3 * heads, size]).swap_dims(1, 2);
         let part = |i: usize| split.clone().narrow(1, i * heads, heads);
         let (query, key, value) = (part(0), part(1), part(2));
         let runs = match past {
@@ -116,28 +132,34 @@ impl RelativeAttention {
     /// `-(queries - 1)`, `[1, heads, head_dim, keys + queries - 1]`. They depend on the weights
     /// alone, so one table serves all sessions. It grows to what is usual and no further.
     fn distances(&self, keys: usize, queries: usize, device: &Device) -> Tensor<4> {
-        let table = if keys.max(queries) > MOST_KEPT {
-            self.project(keys, queries, device)
-        } else {
-            let mut held = self.distances.lock().unwrap_or_else(|e| e.into_inner());
-            let (past, future) = held.as_ref().map_or((0, 0), |d| (d.past, d.future));
-            let table = match held.take() {
-                Some(table) if past >= keys && future >= queries => table,
-                _ => {
-                    let past = past.max(keys.next_power_of_two());
-                    self.project(past, future.max(queries.next_power_of_two()), device)
-                }
-            };
-            held.insert(table).clone()
-        };
+        let table = self.table(keys, queries, device);
         table.columns.narrow(3, table.past - keys, keys + queries - 1)
+    }
+
+    /// What holds these distances among others.
+    fn table(&self, keys: usize, queries: usize, device: &Device) -> Distances {
+        if keys.max(queries) > MOST_KEPT {
+            return self.project(keys, queries, device);
+        }
+        let mut held = self.distances.lock().unwrap_or_else(|e| e.into_inner());
+        let (past, future) = held.as_ref().map_or((0, 0), |d| (d.past, d.future));
+        let table = match held.take() {
+            Some(table) if past >= keys && future >= queries => table,
+            _ => {
+                let past = past.max(keys.next_power_of_two());
+                self.project(past, future.max(queries.next_power_of_two()), device)
+            }
+        };
+        held.insert(table).clone()
     }
 
     fn project(&self, past: usize, future: usize, device: &Device) -> Distances {
         let encoding = distance_encoding(past, future, self.width, device);
-        let columns = self.position.forward(encoding).swap_dims(1, 2);
+        let projected = self.position.forward(encoding);
         let shape = [1, self.heads, self.width / self.heads, past + future - 1];
-        Distances { columns: columns.reshape(shape), past, future }
+        let columns = projected.clone().swap_dims(1, 2).reshape(shape);
+        let rows = (*device != Device::flex()).then(|| projected.squeeze_dim(0));
+        Distances { columns, rows, past, future }
     }
 }
 

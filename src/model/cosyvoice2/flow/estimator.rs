@@ -1,7 +1,7 @@
 //! Causal conditional estimator of the flow's velocity: a stack of ResNet and Transformer stages
 //! at one resolution.
 
-use super::cache::{KeysValues, KvCache, attend};
+use super::cache::{KeysValues, KvCache, attend, attend_hops};
 use super::conv::{CausalConv, Tail};
 use super::unsupported;
 use crate::model::cosyvoice2::config::FlowDecoderConfig;
@@ -360,7 +360,6 @@ impl TransformerBlock {
     }
 
     /// Before the output map.
-
     fn attention(
         &self,
         x: Tensor<3>,
@@ -369,8 +368,13 @@ impl TransformerBlock {
     ) -> Tensor<3> {
         let [batch, frames, _] = x.dims();
         let heads = self.heads;
-        let split =
-            self.qkv.forward(x).reshape([batch, frames, 3 * heads, self.head_dim]).swap_dims(1, 2);
+        let qkv = self.qkv.forward(x);
+        if bias.is_none()
+            && let Some(mixed) = attend_hops(&qkv, heads, past)
+        {
+            return mixed;
+        }
+        let split = qkv.reshape([batch, frames, 3 * heads, self.head_dim]).swap_dims(1, 2);
         let part = |i: usize| split.clone().narrow(1, i * heads, heads);
         let (query, key, value) = (part(0), part(1).transpose(), part(2));
         let attend_rows = |query: Tensor<4>, runs: Vec<KeysValues>| {
