@@ -51,7 +51,10 @@ fn speed(text: &str) -> Result<f32, String> {
 }
 
 pub fn run(args: SayArgs) -> Result<(), Failure> {
-    let config = setup::config(&args.model, json!({}))?;
+    let mut config = setup::config(&args.model, json!({}))?;
+    if let Some(reason) = setup::settle_device(&mut config, setup::footprint) {
+        eprintln!("mynah: {reason}");
+    }
     let voice = match (&args.prompt_wav, &args.prompt_text) {
         (Some(file), Some(text)) => {
             let clip = setup::prompt(file, text, &config)?;

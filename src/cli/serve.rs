@@ -55,7 +55,9 @@ pub fn run(args: ServeArgs) -> Result<(), Failure> {
     let mut config = setup::config(&args.model, args.flags())?;
     server::check(&config)?;
     telemetry::init(&config.log)?;
-    setup::settle_device(&mut config);
+    if let Some(reason) = setup::settle_device(&mut config, setup::footprint) {
+        tracing::info!("{reason}");
+    }
     let (engine, loaded) = setup::start_engine(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -113,16 +113,78 @@ pub fn load_options(config: &Config) -> LoadOptions {
 }
 
 /// Replaces device `auto` by what it comes to on this machine, so that everybody who asks the
-/// settings is told the same. The log says why.
-pub fn settle_device(config: &mut Config) {
+/// settings is told the same. Gives why it is not a GPU, if it is not: there is none that can be
+/// used, or it has too little memory for what `footprint` says.
+pub fn settle_device(
+    config: &mut Config,
+    footprint: impl FnOnce(&Config) -> Result<Footprint, Failure>,
+) -> Option<String> {
+    if config.model.device != "auto" {
+        return None;
+    }
     device::keep_kernels(config.model.kernel_dir().as_deref());
-    config.model.device = device::settle(&config.model.device).to_owned();
+    let (name, reason) = device::settle(&config.model.device);
+    let mut reason = reason.map(|reason| reason.to_string());
+    let mut name = name.to_owned();
+    if name != "cpu"
+        && let Some(memory) = device::by_name(&name).ok().and_then(|on| device::memory(&on))
+        // What is wrong with the model is told when it is loaded.
+        && let Ok(footprint) = footprint(config)
+        && let Err(large) =
+            Budget::new(footprint, &config.engine, config.flow.left_blocks).check(memory)
+    {
+        reason = Some(large.to_string());
+        name = "cpu".into();
+    }
+    config.model.device = name;
+    reason.map(|reason| format!("device `auto` is the CPU: {reason}"))
+}
+
+/// What the model of the settings takes of a device's memory.
+pub fn footprint(config: &Config) -> Result<Footprint, Failure> {
+    let dir = model_dir(config)?;
+    let model = ModelConfig::from_dir(&dir)?;
+    Ok(Footprint::of(&dir, &model)?)
+}
+
+/// What that of a model of random weights takes.
+pub fn random_footprint(size: RandomSize) -> Result<Footprint, Failure> {
+    Ok(size.footprint(&bundled()?)?)
+}
+
+/// Has panics of the threads that use a GPU told in the log, where they are wanted, and not on
+/// standard error: the backend knows no other way to say that the GPU refused something, and what
+/// comes of it is told once, as an error.
+fn quiet_panics(device: &Device) {
+    static SET: std::sync::Once = std::sync::Once::new();
+    if *device == Device::flex() {
+        return;
+    }
+    SET.call_once(|| {
+        let others = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            let thread = std::thread::current();
+            // The engine's own, those that compute, and the backend's server of the device.
+            match thread.name() {
+                Some(name)
+                    if name == "engine"
+                        || name.starts_with("compute-")
+                        || name.starts_with("DSD-") =>
+                {
+                    tracing::debug!("{panic}");
+                }
+                _ => others(panic),
+            }
+        }));
+    });
 }
 
 /// The device of the settings.
 pub fn device(config: &Config) -> Result<Device, Failure> {
     device::keep_kernels(config.model.kernel_dir().as_deref());
-    Ok(device::by_name(&config.model.device)?)
+    let device = device::by_name(&config.model.device)?;
+    quiet_panics(&device);
+    Ok(device)
 }
 
 /// Checks that what the settings let the model and its sessions take is there, where the device
@@ -194,14 +256,26 @@ pub fn ready_random_engine(config: &Config, size: RandomSize) -> Result<EngineHa
 /// Why a model was not loaded, with what its GPU has left: too little is the usual reason.
 pub fn load_failure(config: &Config, error: &ModelError) -> String {
     let memory = device::by_name(&config.model.device).ok().and_then(|on| device::memory(&on));
+    let error = one_line(&error.to_string());
     match memory {
         Some(DeviceMemory { free, total }) => format!(
             "{error} (the GPU has {} of {} MiB free; lower engine.cache_mib or engine.max_sessions if that is little, or use device `cpu`)",
             free >> 20,
             total >> 20
         ),
-        None => error.to_string(),
+        None => error,
     }
+}
+
+/// What a backend says over many lines of where it happened, cut to what happened.
+fn one_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let told = lines.take_while(|line| {
+        !["Asked at", "Backtrace", "No backtrace", "stack backtrace"]
+            .iter()
+            .any(|s| line.starts_with(s))
+    });
+    told.collect::<Vec<_>>().join(" ")
 }
 
 fn until_loaded(

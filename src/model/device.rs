@@ -33,23 +33,20 @@ pub fn by_name(name: &str) -> Result<Device, DeviceError> {
         "cpu" => Ok(Device::flex()),
         "cuda" => cuda(),
         "vulkan" => vulkan(),
-        "auto" => by_name(settle(name)),
+        "auto" => by_name(settle(name).0),
         other => Err(DeviceError::Unknown(other.into())),
     }
 }
 
-/// What `auto` comes to on this machine: `cuda` where there is a GPU that can be used, else `cpu`.
-/// The log says which, and why. Other names are what they are.
-pub fn settle(name: &str) -> &str {
+/// What `auto` comes to on this machine: `cuda` where there is a GPU that can be used, else `cpu`,
+/// and why. Other names are what they are.
+pub fn settle(name: &str) -> (&str, Option<DeviceError>) {
     if name != "auto" {
-        return name;
+        return (name, None);
     }
     match cuda() {
-        Ok(_) => "cuda",
-        Err(reason) => {
-            tracing::info!("device `auto` is the CPU: {reason}");
-            "cpu"
-        }
+        Ok(_) => ("cuda", None),
+        Err(reason) => ("cpu", Some(reason)),
     }
 }
 
@@ -59,9 +56,13 @@ fn cuda() -> Result<Device, DeviceError> {
     let gpu = cuda::probe(&cuda::Libraries, cuda::needed())?;
     let cuda::Gpu { name, capability, driver, memory } = gpu;
     let (free, total) = (memory.free >> 20, memory.total >> 20);
-    tracing::info!(
-        "GPU: {name}, compute capability {capability}, driver of CUDA {driver}, {free} of {total} MiB free"
-    );
+    // It is asked for more than once.
+    static SAID: std::sync::Once = std::sync::Once::new();
+    SAID.call_once(|| {
+        tracing::info!(
+            "GPU: {name}, compute capability {capability}, driver of CUDA {driver}, {free} of {total} MiB free"
+        );
+    });
     Ok(Device::cuda(0))
 }
 
@@ -156,12 +157,13 @@ mod tests {
     fn auto_is_what_cuda_is_or_the_cpu() {
         match by_name("cuda") {
             Ok(device) => {
-                assert_eq!(settle("auto"), "cuda");
+                assert_eq!(settle("auto").0, "cuda");
                 assert!(memory(&device).is_some_and(|memory| memory.total > memory.free));
             }
             Err(error) => {
                 assert!(error.to_string().contains("device `cpu`"), "{error}");
-                assert_eq!(settle("auto"), "cpu");
+                let (name, reason) = settle("auto");
+                assert!(name == "cpu" && reason.is_some());
                 assert_eq!(by_name("auto").expect("the CPU"), Device::flex());
             }
         }

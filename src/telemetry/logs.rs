@@ -31,9 +31,10 @@ pub fn init(config: &LogConfig) -> Result<(), LogError> {
     if word && level.parse::<LevelFilter>().is_err() {
         return Err(LogError::Level(level));
     }
-    // What a client's file does to the decoders is told to the client; theirs is noise here.
+    // What a client's file does to the decoders is told to the client, and a GPU's failures by the
+    // engine; theirs is noise here.
     let filter = EnvFilter::builder()
-        .parse(format!("symphonia=off,{level}"))
+        .parse(format!("symphonia=off,cubecl_runtime=warn,wgpu_core=warn,wgpu_hal=warn,{level}"))
         .map_err(|source| LogError::Filter { level, source })?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if config.json {

@@ -166,7 +166,13 @@ pub fn run(args: BenchArgs) -> Result<(), Failure> {
         None => None,
     };
     let mut config = setup::config(&args.model, json!({}))?;
-    setup::settle_device(&mut config);
+    let reason = setup::settle_device(&mut config, |config| match args.random_weights {
+        Some(size) => setup::random_footprint(size.into()),
+        None => setup::footprint(config),
+    });
+    if let Some(reason) = reason {
+        eprintln!("mynah: {reason}");
+    }
     let model = if args.server_only { None } else { Some(setup::model_dir(&config)?) };
     let machine = Machine::look(&config.model.device);
     machine.warn_if_busy();

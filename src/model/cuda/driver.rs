@@ -6,6 +6,7 @@ use libloading::{Library, Symbol};
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::path::{Path, PathBuf};
 use std::ptr::null_mut;
+use std::sync::OnceLock;
 
 /// `CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR` and `…_MINOR` of `cuda.h`.
 const CAPABILITY: (c_int, c_int) = (75, 76);
@@ -15,19 +16,26 @@ const FIRST: c_int = 0;
 #[derive(Debug, Clone, Copy)]
 pub struct Libraries;
 
+/// `libcuda.so.1`. It stays for as long as the process: it has threads and handlers of its own, and
+/// the backend opens it too.
+static DRIVER: OnceLock<Library> = OnceLock::new();
+
 /// `libcuda.so.1`, started.
 #[derive(Debug)]
 pub struct LoadedDriver {
-    library: Library,
+    library: &'static Library,
 }
 
 impl System for Libraries {
     type Driver = LoadedDriver;
 
     fn driver(&self) -> Result<LoadedDriver, String> {
+        if let Some(library) = DRIVER.get() {
+            return Ok(LoadedDriver { library });
+        }
         // SAFETY: NVIDIA's driver library; loading it runs only its own initialisers.
         let library = unsafe { Library::new("libcuda.so.1") }.map_err(|e| plain(&e))?;
-        Ok(LoadedDriver { library })
+        Ok(LoadedDriver { library: DRIVER.get_or_init(|| library) })
     }
 
     /// The names that the backend's bindings try, in their order.

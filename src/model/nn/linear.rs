@@ -15,16 +15,18 @@ pub struct Linear {
 
 #[derive(Debug, Clone)]
 enum Map {
-    Plain {
-        /// `[in, out]`, row-major. The transpose of PyTorch's layout: with few input rows the CPU
-        /// backend's matrix product spends up to ten times the arithmetic on repacking the other
-        /// one.
-        weight: Tensor<2>,
-        /// `[out]`
-        bias: Option<Tensor<1>>,
-    },
+    Plain(Box<Plain>),
     /// On a GPU.
     Product(Product),
+}
+
+#[derive(Debug, Clone)]
+struct Plain {
+    /// `[in, out]`, row-major. The transpose of PyTorch's layout: with few input rows the CPU
+    /// backend's matrix product spends up to ten times the arithmetic on repacking the other one.
+    weight: Tensor<2>,
+    /// `[out]`
+    bias: Option<Tensor<1>>,
 }
 
 impl Linear {
@@ -47,7 +49,7 @@ impl Linear {
         let map = match Product::new(&weight, bias.as_ref()) {
             Some(product) => Map::Product(product),
             // Burn's products want numbers of one type.
-            None => Map::Plain { weight: weight.cast(DType::F32), bias },
+            None => Map::Plain(Box::new(Plain { weight: weight.cast(DType::F32), bias })),
         };
         Self { map, input, output }
     }
@@ -58,9 +60,9 @@ impl Linear {
         let rows: usize = dims[..D - 1].iter().product();
         let x = x.reshape([rows, self.input]);
         let y = match &self.map {
-            Map::Plain { weight, bias } => {
-                let y = x.matmul(weight.clone());
-                match bias {
+            Map::Plain(plain) => {
+                let y = x.matmul(plain.weight.clone());
+                match &plain.bias {
                     Some(bias) => y + bias.clone().unsqueeze::<2>(),
                     None => y,
                 }
@@ -73,8 +75,8 @@ impl Linear {
 
     /// [`Self::forward`] for tens of rows: on the CPU it spares the general product's copies.
     pub fn forward_rows(&self, x: Tensor<3>) -> Tensor<3> {
-        if let Map::Plain { weight, bias } = &self.map
-            && let Some(y) = multiply_windows(&x, 1, weight, bias.as_ref())
+        if let Map::Plain(plain) = &self.map
+            && let Some(y) = multiply_windows(&x, 1, &plain.weight, plain.bias.as_ref())
         {
             return y;
         }
@@ -84,7 +86,7 @@ impl Linear {
     /// Adds the map of `x` `[batch, rows, in]` to `residual` `[batch, rows, out]`.
     pub fn add_rows(&self, residual: Tensor<3>, x: Tensor<3>) -> Tensor<3> {
         match &self.map {
-            Map::Plain { .. } => self.forward_rows(x) + residual,
+            Map::Plain(_) => self.forward_rows(x) + residual,
             Map::Product(product) => {
                 let [batch, rows, input] = x.dims();
                 let x = ProductInput::rows(x.reshape([batch * rows, input]));
@@ -140,7 +142,7 @@ impl NormLinear {
 
     fn with(norm: LayerNorm, linear: Linear, activation: Activation) -> Self {
         let product = match &linear.map {
-            Map::Plain { .. } => None,
+            Map::Plain(_) => None,
             Map::Product(product) => {
                 let LayerNorm { weight, bias, eps } = &norm;
                 let product = product.clone().after(Norm::Layer, weight, Some(bias), *eps);
@@ -179,27 +181,30 @@ pub struct RowLinear {
 
 #[derive(Debug)]
 enum RowMap {
-    Skinny {
-        matrix: SkinnyMatrix,
-        bias: Option<Tensor<1>>,
-    },
+    Skinny(Box<Skinny>),
     /// Does what comes before and after the map too.
     Product(Product),
     /// Sizes and backends that no kernel is for. Burn's own product makes no promises, and
     /// `Precision` has no effect.
-    Burn(Linear),
+    Burn(Box<Linear>),
+}
+
+#[derive(Debug)]
+struct Skinny {
+    matrix: SkinnyMatrix,
+    bias: Option<Tensor<1>>,
 }
 
 impl RowLinear {
     /// From tensors: `weight` `[out, in]`, `bias` `[out]`.
     pub fn new(weight: Tensor<2>, bias: Option<Tensor<1>>, precision: Precision) -> Self {
         let map = match SkinnyMatrix::new(&weight, precision) {
-            Some(matrix) => RowMap::Skinny { matrix, bias },
+            Some(matrix) => RowMap::Skinny(Box::new(Skinny { matrix, bias })),
             None => {
                 let columns = kept(transposed(weight.clone()), precision);
                 match Product::new(&columns, bias.as_ref()) {
                     Some(product) => RowMap::Product(product.for_few_rows()),
-                    None => RowMap::Burn(Linear::new(weight, bias, precision)),
+                    None => RowMap::Burn(Box::new(Linear::new(weight, bias, precision))),
                 }
             }
         };
@@ -241,7 +246,7 @@ impl RowLinear {
             None => x,
         };
         let y = match &self.map {
-            RowMap::Skinny { matrix, bias } => matrix.product(bias.as_ref(), x),
+            RowMap::Skinny(skinny) => skinny.matrix.product(skinny.bias.as_ref(), x),
             RowMap::Product(product) => return product.forward(ProductInput::rows(x), None),
             RowMap::Burn(linear) => linear.forward(x),
         };
@@ -251,8 +256,10 @@ impl RowLinear {
     /// Adds the map of `x` `[rows, in]` to `residual` `[rows, out]`.
     pub fn add_to(&self, residual: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
         match &self.map {
-            RowMap::Skinny { matrix, bias: None } if self.norm.is_none() && !self.gated => {
-                matrix.add_product(residual, x)
+            RowMap::Skinny(skinny)
+                if skinny.bias.is_none() && self.norm.is_none() && !self.gated =>
+            {
+                skinny.matrix.add_product(residual, x)
             }
             RowMap::Product(product) => product.forward(ProductInput::rows(x), Some(residual)),
             _ => residual + self.forward(x),

@@ -26,7 +26,7 @@ const VECTOR: usize = 16;
 
 #[derive(Debug, Clone)]
 enum Page {
-    Tensors(TensorPage),
+    Tensors(Box<TensorPage>),
     /// Where the device has a kernel for a hop's attention.
     Device(HopPage),
 }
@@ -58,7 +58,7 @@ impl KvCache {
         let mut done = 0;
         while done < added {
             let page = match self.pages.pop_back() {
-                Some(Page::Tensors(page)) if page.room() > 0 => page,
+                Some(Page::Tensors(page)) if page.room() > 0 => *page,
                 other => {
                     self.pages.extend(other);
                     TensorPage::new(&values, self.page)
@@ -67,7 +67,7 @@ impl KvCache {
             let n = page.room().min(added - done);
             let page =
                 page.write(keys.clone().narrow(3, done, n), values.clone().narrow(2, done, n));
-            self.pages.push_back(Page::Tensors(page));
+            self.pages.push_back(Page::Tensors(Box::new(page)));
             done += n;
         }
         let skipped = std::iter::once(self.skipped).chain(std::iter::repeat(0));
@@ -127,7 +127,7 @@ impl KvCache {
             Some(Page::Tensors(page)) if page.room() > 0 => {
                 let cut = TensorPage::new(&page.values, page.filled);
                 let (keys, values) = page.keys_values(0);
-                *page = cut.write(keys, values);
+                **page = cut.write(keys, values);
             }
             Some(Page::Device(page)) if page.room() > 0 => {
                 if let Some(cut) = HopPage::join([&*page], 0) {

@@ -19,7 +19,7 @@ pub struct F0Predictor {
 
 #[derive(Debug, Clone)]
 enum Classifier {
-    Linear(Linear),
+    Linear(Box<Linear>),
     /// The same as a convolution of one tap: on a GPU, where a product with one column is no kernel
     /// of ours.
     Conv(Conv1d),
@@ -37,7 +37,7 @@ impl F0Predictor {
             .collect::<Result<_, _>>()?;
         let scope = scope.sub("classifier");
         let classifier = if *scope.device() == Device::flex() {
-            Classifier::Linear(Linear::load(&scope, channels, 1)?)
+            Classifier::Linear(Box::new(Linear::load(&scope, channels, 1)?))
         } else {
             let weight: Tensor<2> = scope.tensor("weight", [1, channels])?;
             let bias = scope.tensor("bias", [1])?;

@@ -10,7 +10,7 @@ mod tests;
 
 use super::config::LlmConfig;
 use crate::model::nn::{
-    CacheFull, KvCache, KvPool, PageShape, Precision, RmsNorm, Rotary, RowLinear, on_pool,
+    CacheFull, KvCache, KvPool, Precision, RmsNorm, Rotary, RowLinear, on_pool,
 };
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::{Device, Int, Tensor, TensorData};

@@ -8,9 +8,11 @@ mod attention;
 mod conv1d;
 mod conv2d;
 #[cfg(feature = "cube")]
+#[allow(clippy::result_large_err, reason = "a tensor that is given back")]
 pub(super) mod cube;
 #[cfg(not(feature = "cube"))]
 #[path = "absent.rs"]
+#[allow(clippy::result_large_err, reason = "a tensor that is given back")]
 pub(super) mod cube;
 mod decode_attention;
 mod decoder;
