@@ -298,7 +298,7 @@ impl Block {
     }
 
     fn forward(&self, x: Tensor<3>, tails: &mut [&mut Tail]) -> Tensor<3> {
-        mish(self.norm.forward(self.conv.forward(x, tails)))
+        self.norm.forward_mish(self.conv.forward(x, tails))
     }
 }
 
