@@ -136,7 +136,8 @@ mod tests {
         std::fs::create_dir(&dir).expect("a folder");
         std::fs::write(dir.join("cosyvoice2.yaml"), "").expect("a file");
         let (device, dtype) = ("cuda".into(), "f16".into());
-        let own = describe(&ModelSettings { dir: Some(dir), device, dtype }, &status());
+        let own = ModelSettings { dir: Some(dir), device, dtype, ..ModelSettings::default() };
+        let own = describe(&own, &status());
         assert_eq!(own["device"], json!("cuda:0"));
         assert_eq!(own["is_fp16"], json!(true));
         assert_eq!(own["config_path"], json!("CosyVoice2-0.5B/cosyvoice2.yaml"));
