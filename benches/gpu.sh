@@ -4,8 +4,8 @@
 #   benches/gpu.sh                                   everything below, on the first GPU
 #   benches/gpu.sh --only parity,utterances          the parts that are named
 #   benches/gpu.sh --device cpu --quick              that the script itself works, on any machine
-#   benches/gpu.sh --device vulkan --only kernels,parity,utterances    the kernels on any machine:
-#       Mesa's driver for processors will do (Debian: mesa-vulkan-drivers); --features vulkan below
+#   benches/lavapipe/run.sh benches/gpu.sh --device vulkan --only kernels,parity
+#       the kernels on a machine without a GPU; programs built with --features vulkan
 #   benches/gpu.sh --upstream /path/to/CosyVoice     with the original runtime beside it
 #
 # Parts, in this order; after a failure of one of the first three nothing is measured:
@@ -165,7 +165,7 @@ binary=${binary:-$(program mynah .gpu/mynah target/release/mynah)}
 # Libtest's own filters.
 # shellcheck disable=SC2329 # by `step`
 tests() {
-    MYNAH_DEVICE=$device MYNAH_ROOT=$PWD "$golden" --nocapture --test-threads 1 "$@"
+    RUST_MIN_STACK=67108864 MYNAH_DEVICE=$device MYNAH_ROOT=$PWD "$golden" --nocapture --test-threads 1 "$@"
 }
 # The newest program of the tests of that name.
 newest() {
@@ -180,7 +180,7 @@ if wants kernels; then
             built=$(newest mynah)
             unit=$(program unit .gpu/unit ${built:+"$built"})
         fi
-        step kernels env MYNAH_DEVICE="$device" "$unit" --nocapture --test-threads 1 on_a_gpu
+        step kernels env MYNAH_DEVICE="$device" RUST_MIN_STACK=67108864 "$unit" --nocapture --test-threads 1 on_a_gpu
         [ ${#failed[@]} -eq 0 ] || finish
     fi
 fi

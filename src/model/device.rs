@@ -71,8 +71,8 @@ fn cuda() -> Result<Device, DeviceError> {
     Err(DeviceError::NotBuiltIn { name: "CUDA", feature: "cuda" })
 }
 
-/// Whatever has a Vulkan driver. Meant for trying the kernels of GPUs where there is none: Mesa's
-/// driver for processors will do.
+/// Whatever has a Vulkan driver. Meant for trying the kernels of GPUs where there is none, see
+/// `benches/lavapipe`.
 #[cfg(feature = "vulkan")]
 fn vulkan() -> Result<Device, DeviceError> {
     use burn::tensor::{DeviceKind, Tensor};

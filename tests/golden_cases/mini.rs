@@ -125,6 +125,48 @@ fn golden_mini_llm_f16() {
     }
 }
 
+/// Matrices in bf16, as on GPUs, or rounded to it on the CPU: how many tokens stay the same is
+/// printed, and the mel of the same tokens stays near.
+#[test]
+fn golden_mini_bf16() {
+    if std::env::var_os("MYNAH_DEVICE").is_some_and(|name| name == "vulkan") {
+        println!("bf16: not on Vulkan, where few drivers have it");
+        return;
+    }
+    for dir in cases("mini") {
+        let golden = Golden::open(&dir);
+        let (config, device) = (config(), crate::support::device());
+        let weights = Weights::open(model_dir().join("llm.pt")).unwrap();
+        let size = config.speech_token_size;
+        let llm =
+            Llm::load_as(&weights.scope(&device), &config.llm, size, Precision::Bf16).unwrap();
+        let eos = size as u32;
+        let whole = WholeDecoder::new(
+            eos,
+            LengthLimits::default(),
+            &golden.ids("prompt_text_ids"),
+            &golden.ids("text_ids"),
+            &golden.ids("prompt_token"),
+        );
+        let tokens = greedy(&llm, eos, Decoder::Whole(whole), &[], 60);
+        let want = golden.ids("greedy_token");
+        let equal = tokens.iter().zip(&want).take_while(|(got, want)| got == want).count();
+        println!("bf16: {equal} greedy tokens of {} before the first that differs", want.len());
+        assert!(equal >= 5, "{equal}");
+
+        let weights = Weights::open(model_dir().join("flow.pt")).unwrap();
+        let scope = weights.scope(&device).in_precision(Precision::Bf16);
+        let flow = Flow::load(&scope, &config.flow, config.spk_embed_dim, 80).unwrap();
+        let prompt = FlowPrompt {
+            tokens: golden.ids("prompt_token"),
+            mel: golden.tensor("prompt_feat", &device),
+            embedding: golden.tensor("embedding", &device),
+        };
+        let mel = flow.inference(&prompt, &want, false, true).unwrap();
+        golden.check("mel", mel, 1e-2);
+    }
+}
+
 fn tensor(frames: Frames) -> Tensor<3> {
     let shape = [1, frames.frames, frames.bins];
     Tensor::from_data(TensorData::new(frames.data, shape), &crate::support::device())
