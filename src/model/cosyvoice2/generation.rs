@@ -18,7 +18,7 @@ use super::hift::{VocoderPush, VocoderStream, speed_mel};
 use super::llm::{LlmError, LlmInput, Slots};
 use super::sampling::{Ras, Sampler, SamplingOptions};
 use super::{CosyVoice2, ModelError, Voice};
-use crate::model::nn::KvCache;
+use crate::model::nn::{KvCache, Picked, sample};
 use burn::tensor::Tensor;
 use guarding::Guarding;
 use std::collections::VecDeque;
@@ -344,9 +344,64 @@ impl Generation {
             batch.push((input, &mut row.cache));
         }
         let hidden = model.llm.step_batch(&mut batch)?;
-        let mut logp = model.llm.logp_rows(hidden);
+        let logits = model.llm.logits(hidden);
+        if let Some(picked) = Self::pick(model, rows, &rules, &logits) {
+            let taken = rows.iter_mut().zip(rules).zip(picked).enumerate();
+            let taken = taken.map(|(i, ((row, then), picked))| {
+                row.take(model, then, picked, || logits.clone().narrow(0, i, 1))
+            });
+            return Ok(taken.collect());
+        }
+        let mut logp = model.llm.logp_rows(logits);
         let drawn = rows.iter_mut().zip(rules).zip(&mut logp);
         Ok(drawn.map(|((row, then), logp)| row.draw(model, then, logp)).collect())
+    }
+
+    /// What the device draws for each row from `logits` `[rows, ids]`, so that the scores stay where
+    /// they are. None where it cannot, for some row.
+    fn pick(
+        model: &CosyVoice2,
+        rows: &[&mut Self],
+        rules: &[Sample],
+        logits: &Tensor<2>,
+    ) -> Option<Vec<Picked>> {
+        if model.is_on_cpu() {
+            return None;
+        }
+        let eos = model.config.speech_token_size as u32;
+        let masked: Vec<Vec<u32>> = rules
+            .iter()
+            .map(|then| match then {
+                Sample::Fill => Vec::new(),
+                Sample::Draw(masked) => masked.ids(eos).collect(),
+            })
+            .collect();
+        let draws = rows.iter().zip(&masked);
+        let draws = draws.map(|(row, masked)| row.sampler.draw(row.decoder.history(), masked));
+        sample(logits, &draws.collect::<Option<Vec<_>>>()?)
+    }
+
+    /// [`Self::draw`] of what the device has drawn; the host draws where that is not the last word.
+    fn take(
+        &mut self,
+        model: &CosyVoice2,
+        then: Sample,
+        picked: Picked,
+        logits: impl FnOnce() -> Tensor<2>,
+    ) -> Result<(), ModelError> {
+        let eos = model.config.speech_token_size as u32;
+        match (then, picked) {
+            (Sample::Draw(_), Picked::Id(token, numbers)) if token < eos || !self.must_go_on() => {
+                self.prefilled = 0;
+                self.sampler.drawn(numbers);
+                self.accept(model, token)
+            }
+            (Sample::Fill, _) => self.draw(model, then, &mut []),
+            _ => {
+                let mut logp = model.llm.logp_rows(logits());
+                self.draw(model, then, logp.first_mut().map_or(&mut [], Vec::as_mut_slice))
+            }
+        }
     }
 
     /// Ends the decoder's action with the token after it.
@@ -372,15 +427,20 @@ impl Generation {
                     token = self.sampler.sample(&mut logp, self.decoder.history())?;
                     self.note_continued();
                 }
-                let heard = self.decoder.sampled(token)?;
-                if let Some(token) = heard {
-                    self.fresh.push(token);
-                    self.speech_tokens += 1;
-                }
-                self.guard_token(model, heard)?;
+                self.accept(model, token)?;
             }
         }
         Ok(())
+    }
+
+    /// Goes on with a token that was drawn.
+    fn accept(&mut self, model: &CosyVoice2, token: u32) -> Result<(), ModelError> {
+        let heard = self.decoder.sampled(token)?;
+        if let Some(token) = heard {
+            self.fresh.push(token);
+            self.speech_tokens += 1;
+        }
+        self.guard_token(model, heard)
     }
 
     /// One step of the wave of all of `rows`, whose [`Next::Wave`] is the same: their new samples

@@ -4,6 +4,7 @@
 //! implementation: a nucleus draw and, if the pick was drawn lately, one draw from everything else.
 
 use super::config::SamplingConfig;
+use crate::model::nn::Draw;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,22 @@ impl Sampler {
         match self {
             Self::Greedy => argmax(logp),
             Self::Ras(ras) => ras.sample(logp, history),
+        }
+    }
+
+    /// What the next draw depends on besides the scores, for a device that draws where they are
+    /// and in the same way, but for the last bits. None where the host has to.
+    pub(crate) fn draw<'a>(&self, history: &'a [u32], masked: &'a [u32]) -> Option<Draw<'a>> {
+        match self {
+            Self::Greedy => None,
+            Self::Ras(ras) => ras.elsewhere(history, masked),
+        }
+    }
+
+    /// A device has drawn, with so many random numbers.
+    pub(crate) fn drawn(&mut self, numbers: usize) {
+        if let Self::Ras(ras) = self {
+            (0..numbers).for_each(|_| _ = ras.rng.next_u64());
         }
     }
 }
@@ -87,9 +104,27 @@ impl Ras {
         }
     }
 
+    fn elsewhere<'a>(&self, history: &'a [u32], masked: &'a [u32]) -> Option<Draw<'a>> {
+        if given(self.options.repetition_penalty).is_some() {
+            return None;
+        }
+        let SamplingConfig { top_p, top_k, win_size, tau_r } = self.config;
+        let mut rng = self.rng.clone();
+        // The leading bits of what `draw` takes.
+        let mut unit = || (rng.next_u64() >> 40) as f32 / (1u64 << 24) as f32;
+        Some(Draw {
+            units: [unit(), unit()],
+            temperature: given(self.options.temperature).unwrap_or(1.0),
+            top_p,
+            top_k,
+            recent: &history[history.len().saturating_sub(win_size)..],
+            repetitions: win_size as f32 * tau_r,
+            masked,
+        })
+    }
+
     /// Applies penalty and temperature.
     fn adjust(&self, logp: &mut [f32], history: &[u32]) {
-        let given = |value: Option<f32>| value.filter(|v| *v > 0.0 && v.is_finite() && *v != 1.0);
         if let Some(penalty) = given(self.options.repetition_penalty) {
             let mut seen = history.to_vec();
             seen.sort_unstable();
@@ -127,6 +162,11 @@ impl Ras {
         }
         last
     }
+}
+
+/// A factor that changes something.
+fn given(value: Option<f32>) -> Option<f32> {
+    value.filter(|v| *v > 0.0 && v.is_finite() && *v != 1.0)
 }
 
 /// The candidates of a nucleus draw, most probable first.

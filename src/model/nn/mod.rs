@@ -21,8 +21,8 @@ pub use kernels::activation;
 #[cfg(all(test, feature = "cube"))]
 pub(crate) use kernels::cube::test_device;
 pub(crate) use kernels::{
-    Distances, PageShape, Product, ProductInput, Snake, Spectrum, add_tone, attention,
-    decode_attention, multiply_windows, on_pool, polar,
+    Distances, Draw, PageShape, Picked, Product, ProductInput, Snake, Spectrum, add_tone,
+    attention, decode_attention, multiply_windows, on_pool, polar, sample,
 };
 pub(crate) use kernels::{HopAttention, HopPage, MOST_HOP_PAGES, RelativePositions};
 pub use kv_cache::{CacheFull, KvCache};

@@ -11,6 +11,7 @@ pub use bistream::{BistreamDecoder, BistreamOptions, Rules};
 pub use whole::WholeDecoder;
 
 use super::llm::LlmInput;
+use std::ops::Range;
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,16 +45,20 @@ pub enum Masked {
 }
 
 impl Masked {
-    /// Makes the masked ids impossible in `logp`, where `eos` is the size of the speech codebook.
+    /// The masked ids, where `eos` is the size of the speech codebook.
+    pub fn ids(self, eos: u32) -> Range<u32> {
+        match self {
+            Self::None => eos..eos,
+            Self::Eos => eos..eos + 1,
+            Self::AllButEos => eos + 1..eos + STOP_IDS,
+            Self::All => eos..eos + STOP_IDS,
+        }
+    }
+
+    /// Makes the masked ids impossible in `logp`.
     pub fn apply(self, eos: u32, logp: &mut [f32]) {
-        let ids = match self {
-            Self::None => 0..0,
-            Self::Eos => 0..1,
-            Self::AllButEos => 1..STOP_IDS,
-            Self::All => 0..STOP_IDS,
-        };
-        for id in ids {
-            if let Some(l) = logp.get_mut((eos + id) as usize) {
+        for id in self.ids(eos) {
+            if let Some(l) = logp.get_mut(id as usize) {
                 *l = f32::NEG_INFINITY;
             }
         }

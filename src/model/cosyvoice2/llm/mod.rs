@@ -205,10 +205,9 @@ impl Llm {
         logp
     }
 
-    /// Log-probabilities of the next speech id after each row of `hidden`, `[n, hidden]`, on the
-    /// host.
-    pub fn logp_rows(&self, hidden: Tensor<2>) -> Vec<Vec<f32>> {
-        let logits: Vec<f32> = self.logits(hidden).into_data().iter::<f32>().collect();
+    /// Log-probabilities of the next speech id by each row of [`Self::logits`], on the host.
+    pub fn logp_rows(&self, logits: Tensor<2>) -> Vec<Vec<f32>> {
+        let logits: Vec<f32> = logits.into_data().iter::<f32>().collect();
         let mut rows: Vec<Vec<f32>> = logits.chunks(self.speech_ids).map(<[f32]>::to_vec).collect();
         rows.iter_mut().for_each(|row| log_softmax(row));
         rows

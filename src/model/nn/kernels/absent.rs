@@ -1,9 +1,12 @@
 //! What stands in for the kernels of GPUs in a binary without them: none can be made, so none is
 //! ever run.
 
+#[path = "cube/draw.rs"]
+mod draw;
 #[path = "cube/pages.rs"]
 mod pages;
 
+pub(crate) use draw::{Draw, Picked};
 pub(crate) use pages::{PAGE, PageRows, PageShape};
 
 use super::{Activation, Norm};
@@ -269,4 +272,8 @@ impl Spectrum {
     pub fn inverse_polar(&self, _: Tensor<3>, _: f32, _: f32) -> Tensor<2> {
         unreachable!("{NONE}")
     }
+}
+
+pub(crate) fn sample(_: &Tensor<2>, _: &[Draw]) -> Option<Vec<Picked>> {
+    None
 }

@@ -27,7 +27,9 @@ mod transposed;
 pub(crate) use attention::{Distances, attention};
 pub(crate) use conv1d::{Packed, Window};
 pub(crate) use conv2d::Rows;
-pub(crate) use cube::{HopAttention, HopPage, MOST_HOP_PAGES, RelativePositions, Spectrum};
+pub(crate) use cube::{
+    Draw, HopAttention, HopPage, MOST_HOP_PAGES, Picked, RelativePositions, Spectrum, sample,
+};
 pub(crate) use cube::{PAGE, PageMemory, PageRows, PageShape, PageStep, Product, ProductInput};
 pub(crate) use decode_attention::{Sequence, decode_attention};
 pub(crate) use decoder::{copy_row_starts, gated_silu, rms_norm, rotate};

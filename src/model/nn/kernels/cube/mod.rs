@@ -8,23 +8,25 @@
 
 mod conv1d;
 mod decode;
+mod draw;
 mod elementwise;
 mod hop_attention;
 mod norm;
 mod pages;
 mod product;
-#[allow(dead_code, reason = "the decoder does not draw where the scores are yet")]
 mod sample;
 mod snake;
 mod spectrum;
 
 pub(crate) use conv1d::{After, Before, Convolution};
 pub(crate) use decode::{PageMemory, PageStep};
+pub(crate) use draw::{Draw, Picked};
 pub(crate) use elementwise::{Map, map};
 pub(crate) use hop_attention::{HopAttention, HopPage, MOST_HOP_PAGES, RelativePositions};
 pub(crate) use norm::{layer_norm, rms_norm};
 pub(crate) use pages::{PAGE, PageRows, PageShape};
 pub(crate) use product::{Product, ProductInput};
+pub(crate) use sample::sample;
 pub(crate) use snake::Alpha;
 pub(crate) use spectrum::Spectrum;
 

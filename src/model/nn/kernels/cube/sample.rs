@@ -6,7 +6,7 @@
 //! another, each the first after the one before it in the order of the nucleus, until they hold
 //! enough.
 
-use super::{activations, buffer};
+use super::{Draw, Picked, activations, buffer};
 use burn::tensor::{DType, Int, Tensor};
 use burn_cubecl::cubecl;
 use burn_cubecl::tensor::CubeTensor;
@@ -39,36 +39,9 @@ const HIGHEST: f32 = 3.4e38;
 const NOT_A_NUMBER: u32 = u32::MAX;
 const NO_CANDIDATES: u32 = u32::MAX - 1;
 
-/// How the id of a row is drawn.
-#[derive(Debug, Clone)]
-pub(crate) struct Row<'a> {
-    /// Uniform random numbers, 0 to below 1, for the two draws.
-    pub units: [f32; 2],
-    pub temperature: f32,
-    pub top_p: f32,
-    pub top_k: usize,
-    /// The window of latest ids that is searched for repetitions.
-    pub recent: &'a [u32],
-    /// A pick that is this often in `recent` is drawn again; never if not above 0.
-    pub repetitions: f32,
-    /// Ids that must not be drawn.
-    pub masked: &'a [u32],
-}
-
-/// What was drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Picked {
-    /// An id, and how many of [`Row::units`] that took.
-    Id(u32, usize),
-    /// A score is not a number.
-    NotANumber,
-    /// No id is left to draw.
-    NoCandidates,
-}
-
 /// An id for every row of `logits` `[rows, ids]`. None where they are not f32 on a device of ours,
 /// there are too many ids, or more candidates are asked for than the kernel can hold.
-pub(crate) fn sample(logits: &Tensor<2>, rows: &[Row]) -> Option<Vec<Picked>> {
+pub(crate) fn sample(logits: &Tensor<2>, rows: &[Draw]) -> Option<Vec<Picked>> {
     let [count, ids] = logits.dims();
     let holds = rows.iter().all(|row| row.top_k <= CANDIDATES);
     if !super::is_cube(&logits.device())
@@ -461,7 +434,7 @@ mod tests {
     }
 
     /// The sampler of the CPU in f64, its borders moved by a little.
-    fn reference(scores: &[f32], row: &Row, nudge: f64) -> Picked {
+    fn reference(scores: &[f32], row: &Draw, nudge: f64) -> Picked {
         let scale = f64::from(row.temperature).recip();
         let mut scores: Vec<f64> = scores.iter().map(|s| f64::from(*s) * scale).collect();
         for id in row.masked {
@@ -527,9 +500,9 @@ mod tests {
                 scores.extend(row);
                 lists.push((recent, masked));
             }
-            let parameters: Vec<Row> = lists
+            let parameters: Vec<Draw> = lists
                 .iter()
-                .map(|(recent, masked)| Row {
+                .map(|(recent, masked)| Draw {
                     units: [random.unit(), random.unit()],
                     temperature: 0.5 + random.unit(),
                     top_p: 0.3 + random.unit(),
@@ -559,7 +532,7 @@ mod tests {
     /// the order of equals.
     #[test]
     fn odd_rows_say_so() {
-        let row = Row {
+        let row = Draw {
             units: [0.999, 0.5],
             temperature: 1.0,
             top_p: 0.25,
@@ -595,8 +568,8 @@ mod tests {
             2.0,
             2.0, //
         ];
-        let masked = Row { masked: &[1], ..row.clone() };
-        let repeated = Row { recent: &[1, 1], ..row.clone() };
+        let masked = Draw { masked: &[1], ..row.clone() };
+        let repeated = Draw { recent: &[1, 1], ..row.clone() };
         let rows = [row.clone(), row.clone(), row.clone(), masked, repeated, row.clone()];
         let got = sample(&on_gpu(scores, 4), &rows).unwrap();
         let want = [
@@ -609,7 +582,7 @@ mod tests {
             Picked::Id(0, 1),
         ];
         assert_eq!(got, want);
-        let too_many = Row { top_k: CANDIDATES + 1, ..row };
+        let too_many = Draw { top_k: CANDIDATES + 1, ..row };
         assert!(sample(&on_gpu(vec![0.0; 4], 4), &[too_many]).is_none());
     }
 }
