@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn the_culprit_of_a_failed_step_fails_alone() {
         let (model, voice) = model();
-        let mut slots = model.slots(4);
+        let mut slots = model.slots(4, 0);
         let mut alone = begun(&model, &mut slots, &voice);
         let (mut one, mut two) =
             (begun(&model, &mut slots, &voice), begun(&model, &mut slots, &voice));

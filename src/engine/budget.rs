@@ -17,7 +17,7 @@ const SENTENCE: u64 = 10;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
     pub weights: u64,
-    /// Caches of the language model that wait for the next session.
+    /// Caches of the language model.
     pub slots: u64,
     /// All that running sessions keep.
     pub sessions: u64,
@@ -86,7 +86,7 @@ impl fmt::Display for Budget {
         let mib = |bytes: u64| bytes.div_ceil(MIB);
         write!(
             f,
-            "weights {} MiB, sessions {} MiB (engine.cache_mib), kept for the next sessions {} MiB (by engine.max_sessions), voices {} MiB (engine.voice_cache_mib), work in progress {} MiB: {} MiB",
+            "weights {} MiB, sessions {} MiB (engine.cache_mib), caches of the language model {} MiB (by engine.max_sessions), voices {} MiB (engine.voice_cache_mib), work in progress {} MiB: {} MiB",
             mib(self.weights),
             mib(self.sessions),
             mib(self.slots),

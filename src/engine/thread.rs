@@ -74,9 +74,10 @@ pub fn start(
         };
         shared.model_version.get_or_init(|| model.version());
         let batching = if model.is_on_cpu() { Batching::cpu(threads) } else { Batching::gpu() };
+        let voices = settings.engine.voice_cache_mib << 20;
         let mut engine = Engine {
-            voices: VoiceCache::new(settings.engine.voice_cache_mib << 20),
-            slots: model.slots(settings.engine.max_sessions),
+            voices: VoiceCache::new(voices),
+            slots: model.slots(settings.engine.max_sessions, voices),
             model,
             settings,
             shared,

@@ -107,7 +107,7 @@ fn utterance(
         sampling: Default::default(),
         guards: false,
     };
-    let mut generation = Generation::streamed(model, &mut model.slots(1), voice, options)?;
+    let mut generation = Generation::streamed(model, &mut model.slots(1, 0), voice, options)?;
     let mut hops = Vec::with_capacity(most);
     let mut pushed = 0;
     let mut last = Instant::now();

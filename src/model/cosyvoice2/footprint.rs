@@ -14,15 +14,16 @@ const PAIR: u64 = 2;
 const GUIDANCE: u64 = 2;
 /// Parameters of the official components: language model, flow, vocoder, speech tokenizer, CAM++.
 const OFFICIAL: u64 = 505_803_812 + 112_549_360 + 20_821_295 + 123_700_000 + 6_850_000;
-/// Positions of the smallest cache of the language model, see `llm::Slots`.
-const SLOT: u64 = 512;
+/// Positions that the language model's caches have room for, by session: four times those of the
+/// shortest.
+const SLOT: u64 = 2048;
 
 /// Bytes of a model and of what its sessions keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Footprint {
     /// Of all components.
     pub weights: u64,
-    /// The language model's keys and values of one short utterance.
+    /// A session's share of what the language model's keys and values may take.
     pub slot: u64,
     /// What the flow keeps of a second of speech, the prompt's or its own.
     pub flow_second: u64,
@@ -49,7 +50,7 @@ impl Footprint {
     }
 
     /// Without the weights.
-    fn of_config(config: &ModelConfig) -> Self {
+    pub(super) fn of_config(config: &ModelConfig) -> Self {
         let llm = &config.llm;
         let heads = llm.num_attention_heads.max(1);
         let position = llm.num_hidden_layers * llm.num_key_value_heads * (llm.hidden_size / heads);
@@ -84,7 +85,7 @@ mod tests {
     #[test]
     fn the_official_model() {
         let footprint = Footprint::of_config(&ModelConfig::default());
-        assert_eq!(footprint.slot, 512 * 2 * 12 * 1024);
+        assert_eq!(footprint.slot, 2048 * 2 * 12 * 1024);
         let estimator = 50 * 2 * 2_293_760;
         let encoder = 25 * 6 * 512 * 2 * 4 + 50 * 4 * 512 * 2 * 4;
         assert_eq!(footprint.flow_second, estimator + encoder);

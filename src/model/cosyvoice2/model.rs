@@ -5,6 +5,7 @@ use super::config::{CampplusConfig, SpeechTokenizerConfig};
 use super::decode::LengthLimits;
 use super::fingerprint::fingerprint;
 use super::flow::Flow;
+use super::footprint::Footprint;
 use super::hift::Hift;
 use super::llm::{Llm, Slots};
 use super::speech_tokenizer::{self, SpeechTokenizer};
@@ -168,8 +169,11 @@ impl CosyVoice2 {
         &self.tokenizer
     }
 
-    /// A store of language-model caches for so many utterances at a time.
-    pub fn slots(&self, most: usize) -> Slots {
+    /// A store of language-model caches for so many utterances at a time. On a GPU, caches take no
+    /// more than the [`Footprint`] of so many and the `voices` bytes that prompts may take.
+    pub fn slots(&self, most: usize, voices: usize) -> Slots {
+        let each = usize::try_from(Footprint::of_config(&self.config).slot).unwrap_or(usize::MAX);
+        self.llm.limit_caches(each.saturating_mul(most).saturating_add(voices));
         Slots::new(&self.llm, most)
     }
 
