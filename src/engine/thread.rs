@@ -152,14 +152,15 @@ impl Engine {
     /// What the model failed of. A GPU tells only now what went wrong while it was loaded.
     fn warm_up(&mut self) -> Result<(), String> {
         let most = self.settings.engine.max_sessions;
-        let several = [2, 4, 8].map(|sessions: usize| sessions.min(most));
-        let several = if self.model.is_on_cpu() { &[] } else { several.as_slice() };
+        let several = [2, 4, 8].into_iter().filter(|sessions| *sessions <= most);
+        let several = several.filter(|_| !self.model.is_on_cpu());
         // One session last: the meter shall know what it takes alone.
-        for sessions in [1].iter().chain(several).chain(&[1]) {
+        let rounds: Vec<usize> = [1].into_iter().chain(several).chain([1]).collect();
+        for sessions in rounds {
             // What a cold machine took says little about the next time.
             self.meter = Meter::default();
             let (waiting, mut events): (Vec<_>, Vec<_>) =
-                (0..*sessions).map(|_| SessionState::warm_up()).unzip();
+                (0..sessions).map(|_| SessionState::warm_up()).unzip();
             self.sessions.extend(waiting);
             while !self.sessions.is_empty() {
                 self.poll();
