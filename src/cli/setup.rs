@@ -269,13 +269,18 @@ pub fn load_failure(config: &Config, error: &ModelError) -> String {
 
 /// What a backend says over many lines of where it happened, cut to what happened.
 fn one_line(text: &str) -> String {
+    const LONGEST: usize = 400;
+    // The cause of all the rest, wherever it stands.
+    if let Some(at) = text.find("out of device memory") {
+        return text[at..].lines().next().unwrap_or_default().to_owned();
+    }
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let told = lines.take_while(|line| {
-        !["Asked at", "Backtrace", "No backtrace", "stack backtrace"]
-            .iter()
-            .any(|s| line.starts_with(s))
-    });
-    told.collect::<Vec<_>>().join(" ")
+    let mut told = lines.collect::<Vec<_>>().join(" ");
+    if let Some((end, _)) = told.char_indices().nth(LONGEST) {
+        told.truncate(end);
+        told.push('…');
+    }
+    told
 }
 
 fn until_loaded(
