@@ -226,7 +226,7 @@ mod tests {
     /// order and the shapes of what they add, the activations, batches.
     #[cfg(feature = "cube")]
     #[test]
-    fn a_gpu_makes_the_same_samples() {
+    fn the_same_samples_on_a_gpu() {
         use crate::model::cosyvoice2::config::ModelConfig;
         use crate::model::nn::test_device;
         use crate::model::weights::Weights;

@@ -520,7 +520,7 @@ fn add(y: f32, sum: &[f32], other: &[f32], at: usize, scale: f32, #[comptime] ad
 }
 
 #[cfg(test)]
-mod tests {
+mod on_a_gpu {
     use super::super::test_device;
     use super::*;
     use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};

@@ -103,7 +103,7 @@ pub(super) fn mish<N: Size>(x: Vector<f32, N>) -> Vector<f32, N> {
 }
 
 #[cfg(test)]
-mod tests {
+mod on_a_gpu {
     use super::super::test_device;
     use super::*;
     use burn::tensor::{Device, Distribution, activation};

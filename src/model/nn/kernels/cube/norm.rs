@@ -185,7 +185,7 @@ fn total(sums: &mut [f32], mine: f32, #[comptime] team: usize) -> f32 {
 }
 
 #[cfg(test)]
-mod tests {
+mod on_a_gpu {
     use super::super::test_device;
     use super::*;
     use burn::tensor::{Device, Distribution, activation, module};

@@ -388,7 +388,7 @@ fn maximum(values: &mut [f32], scores: &[f32], #[comptime] ids: usize) -> f32 {
 }
 
 #[cfg(test)]
-mod tests {
+mod on_a_gpu {
     use super::super::test_device;
     use super::*;
     use burn::tensor::TensorData;

@@ -77,7 +77,7 @@ pub(super) fn snaked(x: f32, a: f32) -> f32 {
 }
 
 #[cfg(test)]
-mod tests {
+mod on_a_gpu {
     use super::super::test_device;
     use super::*;
     use burn::tensor::{Device, Distribution};

@@ -259,7 +259,7 @@ fn inverse_polar(
 }
 
 #[cfg(test)]
-mod tests {
+mod on_a_gpu {
     use super::super::test_device;
     use super::*;
     use burn::tensor::{Device, Distribution, TensorData};
