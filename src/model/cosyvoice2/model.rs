@@ -104,8 +104,22 @@ impl CosyVoice2 {
     /// The first file or tensor that is missing or is not what the configuration says.
     pub fn load(dir: &Path, device: &Device, options: LoadOptions) -> Result<Self, ModelError> {
         let config = ModelConfig::from_dir(dir)?;
-        let open = |component: Component| component.open(dir);
-        Self::load_with(Rest::of(dir, config)?, device, options, open, |_| {})
+        Self::load_to_stay(Rest::of(dir, config)?, device, options, |component| component.open(dir))
+    }
+
+    /// [`Self::load_with`] for a model that is going to be used. On a GPU, memory for each step is
+    /// found by a search that takes longer the more there is, so what stays lies elsewhere.
+    pub(super) fn load_to_stay(
+        rest: Rest,
+        device: &Device,
+        options: LoadOptions,
+        open: impl Fn(Component) -> Result<Weights, WeightsError> + Send,
+    ) -> Result<Self, ModelError> {
+        let load = |(rest, open)| Self::load_with(rest, device, options, open, |_| {});
+        let model = device.memory_persistent_allocations((rest, open), load)?;
+        // What only loading needed.
+        device.memory_cleanup();
+        Ok(model)
     }
 
     /// Loads every component from what `open` gives for it; `close` gets that back when the

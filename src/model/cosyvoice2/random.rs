@@ -82,6 +82,6 @@ impl CosyVoice2 {
                 Ok(Weights::random(size.name(), known))
             }
         };
-        Self::load_with(rest, device, options, open, |_| {})
+        Self::load_to_stay(rest, device, options, open)
     }
 }
