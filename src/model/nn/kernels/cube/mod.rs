@@ -17,6 +17,8 @@ mod product;
 mod sample;
 mod snake;
 mod spectrum;
+#[cfg(test)]
+mod testing;
 
 pub(crate) use conv1d::{After, Before, Convolution};
 pub(crate) use decode::{PageMemory, PageStep};
@@ -29,9 +31,12 @@ pub(crate) use product::{Product, ProductInput};
 pub(crate) use sample::sample;
 pub(crate) use snake::Alpha;
 pub(crate) use spectrum::Spectrum;
+#[cfg(test)]
+pub(crate) use testing::test_device;
 
 use burn::tensor::{DType, Device, Tensor};
 use burn_cubecl::cubecl::client::Client;
+use burn_cubecl::cubecl::ir::{ElemType, FloatKind};
 use burn_cubecl::cubecl::prelude::BufferArg;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::{CubeBackend, CubeDevice, tensor::CubeTensor};
@@ -75,16 +80,10 @@ fn buffer(x: &CubeTensor, vector: usize) -> BufferArg {
     unsafe { BufferArg::from_raw_parts(x.handle.clone(), x.meta.num_elements() / vector) }
 }
 
-/// Where the kernels' tests run: on the GPU where `MYNAH_DEVICE` is `cuda`, else on whatever has a
-/// Vulkan driver, if the binary has that.
-#[cfg(test)]
-pub(crate) fn test_device() -> Device {
-    #[cfg(all(feature = "vulkan", feature = "cuda"))]
-    if std::env::var_os("MYNAH_DEVICE").is_some_and(|name| name == "cuda") {
-        return Device::cuda(0);
+/// The type of numbers that a kernel takes in f32 or in bf16.
+fn element(dtype: DType) -> ElemType {
+    match dtype {
+        DType::BF16 => ElemType::Float(FloatKind::BF16),
+        _ => ElemType::Float(FloatKind::F32),
     }
-    #[cfg(feature = "vulkan")]
-    return Device::vulkan(burn::tensor::DeviceKind::DefaultDevice);
-    #[cfg(all(feature = "cuda", not(feature = "vulkan")))]
-    return Device::cuda(0);
 }
