@@ -3,7 +3,7 @@
 
 #[path = "cube/draw.rs"]
 mod draw;
-#[path = "cube/pages.rs"]
+#[path = "cube/decode/pages.rs"]
 mod pages;
 
 pub(crate) use draw::{Draw, Picked};
