@@ -75,6 +75,7 @@ pub fn start(
         shared.model_version.get_or_init(|| model.version());
         let batching = if model.is_on_cpu() { Batching::cpu(threads) } else { Batching::gpu() };
         let voices = settings.engine.voice_cache_mib << 20;
+        model.plan_memory((settings.engine.cache_mib << 20).saturating_add(voices));
         let mut engine = Engine {
             voices: VoiceCache::new(voices),
             slots: model.slots(settings.engine.max_sessions, voices),

@@ -191,6 +191,12 @@ impl CosyVoice2 {
         Slots::new(&self.llm, most)
     }
 
+    /// On a GPU, takes the memory for what sessions and voices keep of the flow, `bytes` in all, and
+    /// no more later.
+    pub fn plan_memory(&self, bytes: usize) {
+        self.flow.plan_memory(bytes);
+    }
+
     pub fn device(&self) -> &Device {
         &self.device
     }

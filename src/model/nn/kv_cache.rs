@@ -92,6 +92,14 @@ impl KvCache {
         }
     }
 
+    /// Gives back memory of positions before `position`, which are not read again. On the CPU there
+    /// is none to give back.
+    pub(crate) fn forget(&mut self, position: usize) {
+        if let Memory::Paged(pages) = &mut self.memory {
+            pages.forget(position.min(self.len));
+        }
+    }
+
     /// Whether `more` positions fit: into this cache and, now, into its pool.
     pub fn check_room(&self, more: usize) -> Result<(), CacheFull> {
         let full = |capacity| CacheFull { len: self.len, capacity, more };

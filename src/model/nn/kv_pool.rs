@@ -1,6 +1,8 @@
 //! Keys and values of many sequences in the pages of one memory, on GPUs.
 
-use super::kernels::{PAGE, PageMemory, PageRows, PageShape, PageStep};
+use super::kernels::{
+    HopPages, HopStep, PageMemory, PageRows, PageShape, PageStep, RelativePositions, decodes,
+};
 use super::{KvCache, Rotary};
 use burn::tensor::{DType, Device, Tensor};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +18,8 @@ const BYTES: usize = 4 << 30;
 pub(crate) struct KvPool {
     inner: Arc<Mutex<Inner>>,
     page_bytes: usize,
+    /// Of a page.
+    positions: usize,
 }
 
 #[derive(Debug)]
@@ -52,13 +56,20 @@ fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
 }
 
 impl KvPool {
-    /// An empty pool of keys and values in f32. None where `device` has no kernels for it.
-    pub fn new(device: &Device, shape: PageShape) -> Option<Self> {
-        let memory = PageMemory::new(device, shape, DType::F32)?;
+    /// An empty pool for a decoder, of keys and values in f32. None where `device` has no kernels
+    /// for it.
+    pub fn for_decoder(device: &Device, shape: PageShape) -> Option<Self> {
+        if decodes(shape) { Self::new(device, shape, DType::F32) } else { None }
+    }
+
+    /// An empty pool of keys and values in `dtype`, which is f32 or bf16. None where `device` is no
+    /// GPU.
+    pub fn new(device: &Device, shape: PageShape, dtype: DType) -> Option<Self> {
+        let memory = PageMemory::new(device, shape, dtype)?;
         let page_bytes = memory.page_bytes();
         let most = memory.most_pages().min(BYTES / page_bytes);
         let inner = Inner { memory, free: Vec::new(), most };
-        Some(Self { inner: Arc::new(Mutex::new(inner)), page_bytes })
+        Some(Self { inner: Arc::new(Mutex::new(inner)), page_bytes, positions: shape.positions })
     }
 
     /// The most memory that may be taken. What is there already stays.
@@ -69,7 +80,12 @@ impl KvPool {
 
     /// Has memory for so many positions ready, or for as many as may be.
     pub fn prepare(&self, positions: usize) {
-        lock(&self.inner).grow(positions.div_ceil(PAGE));
+        lock(&self.inner).grow(positions.div_ceil(self.positions));
+    }
+
+    /// Bytes of a position.
+    pub fn position_bytes(&self) -> usize {
+        self.page_bytes / self.positions
     }
 
     /// Bytes of the pages that no sequence holds.
@@ -104,6 +120,54 @@ impl KvPool {
         let inner = lock(&self.inner);
         let step = inner.memory.step(rotary.tables(), &sequences)?;
         Some(PoolStep { step, _inner: inner })
+    }
+
+    /// Prepares the attention of a hop of `frames` of some caches, which have
+    /// [reserved](KvCache::reserve) their places. Each has `group` rows, sees `left` positions
+    /// before the hop, and goes on at the given layer of its pages; a hop has `layers` of them for
+    /// each row. None where a cache is not of this pool.
+    pub fn hop<'a>(
+        &self,
+        caches: impl Iterator<Item = (&'a KvCache, usize)>,
+        frames: usize,
+        group: usize,
+        layers: usize,
+        left: Option<usize>,
+    ) -> Option<PoolHop<'_>> {
+        let of = |(cache, layer): (&KvCache, usize)| {
+            let held = cache.pages().filter(|p| Arc::ptr_eq(&p.pool.inner, &self.inner))?;
+            let pages = held.list.iter().map(|page| page.number).collect();
+            let gone = held.gone * self.positions;
+            let first = left.map_or(0, |left| cache.len().saturating_sub(left)).max(gone);
+            Some(HopPages { pages, len: cache.len() - gone, first: first - gone, layer })
+        };
+        let sequences = caches.map(of).collect::<Option<Vec<_>>>()?;
+        let inner = lock(&self.inner);
+        let step = inner.memory.hop(&sequences, frames, group, layers)?;
+        Some(PoolHop { step, _inner: inner })
+    }
+}
+
+/// The attention of a hop of some sequences. The pool does not grow meanwhile.
+pub(crate) struct PoolHop<'a> {
+    step: HopStep,
+    _inner: MutexGuard<'a, Inner>,
+}
+
+impl PoolHop<'_> {
+    /// Most positions that a sequence sees, its own included.
+    pub fn seen(&self) -> usize {
+        self.step.seen()
+    }
+
+    /// See [`HopStep::attend`].
+    pub fn attend(
+        &self,
+        qkv: &Tensor<3>,
+        layer: usize,
+        relative: Option<&RelativePositions>,
+    ) -> Tensor<3> {
+        self.step.attend(qkv, layer, relative)
     }
 }
 
@@ -143,33 +207,48 @@ impl Drop for Page {
 pub(crate) struct Pages {
     pool: KvPool,
     list: Vec<Arc<Page>>,
+    /// Pages before those, which nobody needs any more.
+    gone: usize,
 }
 
 impl Pages {
     pub fn new(pool: KvPool) -> Self {
-        Self { pool, list: Vec::new() }
+        Self { pool, list: Vec::new(), gone: 0 }
+    }
+
+    /// How many of the pages held the first `len` positions need.
+    fn held(&self, len: usize) -> usize {
+        len.div_ceil(self.pool.positions).saturating_sub(self.gone)
     }
 
     /// Of the first `len` positions, shared with this sequence.
     pub fn share(&self, len: usize) -> Self {
-        let list = self.list.iter().take(len.div_ceil(PAGE)).cloned().collect();
-        Self { pool: self.pool.clone(), list }
+        let list = self.list.iter().take(self.held(len)).cloned().collect();
+        Self { pool: self.pool.clone(), list, gone: self.gone }
     }
 
     /// Keeps what the first `len` positions need.
     pub fn truncate(&mut self, len: usize) {
-        self.list.truncate(len.div_ceil(PAGE));
+        self.list.truncate(self.held(len));
     }
 
-    /// The page that position `len` is in, where others hold it too.
+    /// Gives back the pages whose positions are all before `position`.
+    pub fn forget(&mut self, position: usize) {
+        let count = (position / self.pool.positions).saturating_sub(self.gone);
+        let count = count.min(self.list.len());
+        self.list.drain(..count);
+        self.gone += count;
+    }
+
+    /// The page of those held that position `len` is in, where others hold it too.
     fn shared(&self, len: usize) -> Option<usize> {
-        let page = len / PAGE;
+        let page = (len / self.pool.positions).checked_sub(self.gone)?;
         self.list.get(page).is_some_and(|held| Arc::strong_count(held) > 1).then_some(page)
     }
 
     /// Pages to be taken before `more` positions can be written behind `len`.
     fn missing(&self, len: usize, more: usize) -> usize {
-        let needed = (len + more).div_ceil(PAGE);
+        let needed = self.held(len + more);
         needed.saturating_sub(self.list.len()) + usize::from(more > 0 && self.shared(len).is_some())
     }
 
@@ -181,8 +260,8 @@ impl Pages {
             return Ok(());
         }
         let copied = usize::from(self.shared(len).is_some());
-        let pages = self.list.len() + available.saturating_sub(copied);
-        Err(if copied > available { len } else { (pages * PAGE).max(len) })
+        let pages = self.gone + self.list.len() + available.saturating_sub(copied);
+        Err(if copied > available { len } else { (pages * self.pool.positions).max(len) })
     }
 
     /// Takes the pages for `more` positions behind `len`. If there are too few nothing changes; see
@@ -213,7 +292,7 @@ impl Pages {
 #[cfg(all(test, feature = "cube"))]
 mod on_a_gpu {
     use super::*;
-    use crate::model::nn::{CacheFull, test_device};
+    use crate::model::nn::{CacheFull, PAGE, test_device};
     use burn::tensor::TensorData;
 
     const HEADS: usize = 4;
@@ -228,8 +307,9 @@ mod on_a_gpu {
     impl Model {
         fn new(pages: usize) -> Self {
             let device = test_device();
-            let shape = PageShape { layers: 2, heads: HEADS, kv_heads: 2, head_dim: DIM };
-            let pool = KvPool::new(&device, shape).unwrap();
+            let shape =
+                PageShape { positions: PAGE, layers: 2, heads: HEADS, kv_heads: 2, head_dim: DIM };
+            let pool = KvPool::for_decoder(&device, shape).unwrap();
             pool.set_limit(pages * pool.page_bytes);
             let rotary = Rotary::new(DIM, 1e4, 1000, &device);
             Self { pool, rotary, device }

@@ -21,12 +21,12 @@ pub use kernels::activation;
 #[cfg(all(test, feature = "cube"))]
 pub(crate) use kernels::cube::test_device;
 pub(crate) use kernels::{
-    Distances, Draw, PageShape, Picked, Product, ProductInput, Snake, Spectrum, add_tone,
+    Distances, Draw, PAGE, PageShape, Picked, Product, ProductInput, Snake, Spectrum, add_tone,
     attention, decode_attention, multiply_windows, on_pool, polar, sample,
 };
-pub(crate) use kernels::{HopAttention, HopPage, MOST_HOP_PAGES, RelativePositions};
+pub(crate) use kernels::{RelativePositions, attend_whole, attends_hops};
 pub use kv_cache::{CacheFull, KvCache};
-pub(crate) use kv_pool::{KvPool, PoolStep};
+pub(crate) use kv_pool::{KvPool, PoolHop, PoolStep};
 pub(crate) use linear::kept;
 pub use linear::{Linear, NormLinear, RowLinear};
 pub use norm::{BatchNorm, LayerNorm, RmsNorm};

@@ -1,7 +1,7 @@
 //! Self-attention with relative positions (Dai et al. 2019), as the encoder's layers use it.
 
-use super::cache::{KvCache, attend, attend_relative};
-use crate::model::nn::{self, Linear, RelativePositions};
+use super::cache::{Past, attend};
+use crate::model::nn::{self, Linear, RelativePositions, attend_whole};
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::{Device, Tensor, TensorData};
 use std::sync::Mutex;
@@ -76,12 +76,7 @@ impl RelativeAttention {
     }
 
     /// BTC to BTC. `bias` `[1, 1, queries, keys]` is added to the scores.
-    pub fn forward(
-        &self,
-        x: Tensor<3>,
-        bias: Option<&Tensor<4>>,
-        mut past: Option<&mut KvCache>,
-    ) -> Tensor<3> {
+    pub fn forward(&self, x: Tensor<3>, bias: Option<&Tensor<4>>, past: Past) -> Tensor<3> {
         let [batch, queries, _] = x.dims();
         let (heads, size) = (self.heads, self.width / self.heads);
         let device = x.device();
@@ -90,11 +85,22 @@ impl RelativeAttention {
             let Distances { rows, past, .. } = self.table(keys, queries, &device);
             RelativePositions::new(self.biases.clone(), rows?, past - keys)
         };
-        if bias.is_none()
-            && let Some(mixed) = attend_relative(&qkv, heads, past.as_deref_mut(), positions)
-        {
-            return self.output.forward_rows(mixed);
-        }
+        let past = match past {
+            Past::Pages(hop, layer) => {
+                let relative = positions(hop.seen());
+                assert!(relative.is_some(), "distances on the device of the pages");
+                return self.output.forward_rows(hop.attend(&qkv, layer, relative.as_ref()));
+            }
+            Past::Caches([]) => {
+                let relative = if bias.is_none() { positions(queries) } else { None };
+                let mixed = relative.and_then(|all| attend_whole(&qkv, heads, Some(&all)));
+                if let Some(mixed) = mixed {
+                    return self.output.forward_rows(mixed);
+                }
+                None
+            }
+            Past::Caches(past) => past.first_mut(),
+        };
         let split = qkv.reshape([batch, queries, 3 * heads, size]).swap_dims(1, 2);
         let part = |i: usize| split.clone().narrow(1, i * heads, heads);
         let (query, key, value) = (part(0), part(1), part(2));

@@ -1,7 +1,9 @@
-//! What attention remembers: keys and values of past positions.
+//! What attention remembers: keys and values of past positions. On a GPU see [`FlowPages`].
+//!
+//! [`FlowPages`]: super::pages::FlowPages
 
 use super::tensor_bytes;
-use crate::model::nn::{HopAttention, HopPage, MOST_HOP_PAGES, RelativePositions, activation};
+use crate::model::nn::{PoolHop, activation};
 use burn::tensor::{Device, Tensor, TensorData};
 use std::collections::VecDeque;
 
@@ -25,14 +27,7 @@ pub struct KvCache {
 const VECTOR: usize = 16;
 
 #[derive(Debug, Clone)]
-enum Page {
-    Tensors(Box<TensorPage>),
-    /// Where the device has a kernel for a hop's attention.
-    Device(HopPage),
-}
-
-#[derive(Debug, Clone)]
-struct TensorPage {
+struct Page {
     /// `[batch, heads, head_dim, capacity]`, and room up to a whole vector: transposed, as the
     /// product with the queries reads them.
     keys: Tensor<4>,
@@ -58,64 +53,31 @@ impl KvCache {
         let mut done = 0;
         while done < added {
             let page = match self.pages.pop_back() {
-                Some(Page::Tensors(page)) if page.room() > 0 => *page,
+                Some(page) if page.room() > 0 => page,
                 other => {
                     self.pages.extend(other);
-                    TensorPage::new(&values, self.page)
+                    Page::new(&values, self.page)
                 }
             };
             let n = page.room().min(added - done);
             let page =
                 page.write(keys.clone().narrow(3, done, n), values.clone().narrow(2, done, n));
-            self.pages.push_back(Page::Tensors(Box::new(page)));
+            self.pages.push_back(page);
             done += n;
         }
         let skipped = std::iter::once(self.skipped).chain(std::iter::repeat(0));
         self.pages.iter().zip(skipped).map(|(page, skipped)| page.keys_values(skipped)).collect()
     }
 
-    /// How many positions before it the next call sees.
-    pub fn reach(&self) -> usize {
-        let held = self.pages.iter().map(Page::filled).sum::<usize>() - self.skipped;
-        self.left.map_or(held, |left| held.min(left))
-    }
-
-    /// The attention of `rows` rows of `hop` from `first` on over themselves and those before that
-    /// the window reaches; adds them.
-    fn attend(
-        &mut self,
-        hop: &mut HopAttention,
-        first: usize,
-        rows: usize,
-        relative: Option<&RelativePositions>,
-    ) {
-        self.forget_all_but(self.left);
-        let mut pages: VecDeque<HopPage> = self.pages.drain(..).filter_map(Page::device).collect();
-        let missing = hop.frames().saturating_sub(pages.back().map_or(0, HopPage::room));
-        if missing > 0 {
-            if pages.len() == MOST_HOP_PAGES {
-                // Half of them, so that it is not to be done soon again.
-                let oldest: Vec<_> = pages.drain(..MOST_HOP_PAGES / 2).collect();
-                if let Some(joined) = HopPage::join(&oldest, self.skipped) {
-                    pages.push_front(joined);
-                    self.skipped = 0;
-                }
-            }
-            pages.push_back(hop.page(rows, missing));
-        }
-        hop.run(first, rows, &mut pages, self.skipped, relative);
-        self.pages.extend(pages.into_iter().map(Page::Device));
-    }
-
     /// Moves the window on, so that `left` positions are in it.
     fn forget_all_but(&mut self, left: Option<usize>) {
         let Some(left) = left else { return };
-        let held: usize = self.pages.iter().map(Page::filled).sum();
+        let held: usize = self.pages.iter().map(|page| page.filled).sum();
         self.skipped = self.skipped.max(held.saturating_sub(left));
         while let Some(first) = self.pages.front()
-            && first.filled() <= self.skipped
+            && first.filled <= self.skipped
         {
-            self.skipped -= first.filled();
+            self.skipped -= first.filled;
             self.pages.pop_front();
         }
     }
@@ -123,59 +85,20 @@ impl KvCache {
     /// Gives up the room that is left in the last page, so that clones share all of it: the next
     /// position starts a page.
     pub fn seal(&mut self) {
-        match self.pages.back_mut() {
-            Some(Page::Tensors(page)) if page.room() > 0 => {
-                let cut = TensorPage::new(&page.values, page.filled);
-                let (keys, values) = page.keys_values(0);
-                **page = cut.write(keys, values);
-            }
-            Some(Page::Device(page)) if page.room() > 0 => {
-                if let Some(cut) = HopPage::join([&*page], 0) {
-                    *page = cut;
-                }
-            }
-            _ => {}
+        if let Some(page) = self.pages.back_mut().filter(|page| page.room() > 0) {
+            let cut = Page::new(&page.values, page.filled);
+            let (keys, values) = page.keys_values(0);
+            *page = cut.write(keys, values);
         }
     }
 
     /// Device memory in bytes.
     pub fn bytes(&self) -> usize {
-        self.pages.iter().map(Page::bytes).sum()
+        self.pages.iter().map(|page| tensor_bytes(&page.keys) + tensor_bytes(&page.values)).sum()
     }
 }
 
 impl Page {
-    fn filled(&self) -> usize {
-        match self {
-            Self::Tensors(page) => page.filled,
-            Self::Device(page) => page.filled(),
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Tensors(page) => tensor_bytes(&page.keys) + tensor_bytes(&page.values),
-            Self::Device(page) => page.bytes(),
-        }
-    }
-
-    /// Without its first `skipped` positions.
-    fn keys_values(&self, skipped: usize) -> KeysValues {
-        match self {
-            Self::Tensors(page) => page.keys_values(skipped),
-            Self::Device(page) => page.keys_values(skipped),
-        }
-    }
-
-    fn device(self) -> Option<HopPage> {
-        match self {
-            Self::Tensors(_) => None,
-            Self::Device(page) => Some(page),
-        }
-    }
-}
-
-impl TensorPage {
     /// For values like these, `[batch, heads, _, head_dim]`.
     fn new(values: &Tensor<4>, capacity: usize) -> Self {
         let [batch, heads, _, size] = values.dims();
@@ -210,45 +133,12 @@ impl TensorPage {
     }
 }
 
-/// The attention of hops by a kernel of the device, where it has one: `qkv` `[batch, frames, 3 *
-/// heads * head_dim]` holds queries (scaled), keys and values; every row sees itself and what the
-/// caches, each for an equal number of rows, remember. Gives `[batch, frames, heads * head_dim]`.
-pub fn attend_hops(qkv: &Tensor<3>, heads: usize, past: &mut [&mut KvCache]) -> Option<Tensor<3>> {
-    let mut hop = hop_attention(qkv, heads, past)?;
-    let [batch, ..] = qkv.dims();
-    if past.is_empty() {
-        hop.run(0, batch, [], 0, None);
-    }
-    let rows = batch / past.len().max(1);
-    for (i, cache) in past.iter_mut().enumerate() {
-        cache.attend(&mut hop, i * rows, rows, None);
-    }
-    Some(hop.finish())
-}
-
-/// [`attend_hops`] of one cache with scores by distance: `positions` makes them for a number of
-/// keys.
-pub fn attend_relative(
-    qkv: &Tensor<3>,
-    heads: usize,
-    mut past: Option<&mut KvCache>,
-    positions: impl FnOnce(usize) -> Option<RelativePositions>,
-) -> Option<Tensor<3>> {
-    let caches = past.as_mut().map(std::slice::from_mut).unwrap_or_default();
-    let mut hop = hop_attention(qkv, heads, caches).filter(HopAttention::can_be_relative)?;
-    let [batch, frames, _] = qkv.dims();
-    let keys = frames + past.as_ref().map_or(0, |past| past.reach());
-    let positions = positions(keys)?;
-    match past {
-        Some(past) => past.attend(&mut hop, 0, batch, Some(&positions)),
-        None => hop.run(0, batch, [], 0, Some(&positions)),
-    }
-    Some(hop.finish())
-}
-
-fn hop_attention(qkv: &Tensor<3>, heads: usize, past: &[&mut KvCache]) -> Option<HopAttention> {
-    let plain = |cache: &&mut KvCache| cache.pages.iter().any(|p| matches!(p, Page::Tensors(_)));
-    if past.iter().any(plain) { None } else { HopAttention::new(qkv, heads) }
+/// What an attention goes on after.
+pub enum Past<'a, 'c> {
+    /// What sequences, an equal number of rows each, remember; none: the call is all there is.
+    Caches(&'a mut [&'c mut KvCache]),
+    /// Pages of a GPU's memory, and which of the hop's layers this is.
+    Pages(&'a PoolHop<'a>, usize),
 }
 
 /// `softmax(scores) · values` over keys that come in runs, heads joined: scores `[batch, heads,

@@ -4,6 +4,7 @@ use super::cache::{Mask, block_causal_bias};
 use super::encoder::UPSAMPLING;
 use super::estimator::{Estimator, EstimatorState, StepTime};
 use super::noise;
+use super::pages::{FlowPages, FlowPools};
 use crate::model::cosyvoice2::config::FlowConfig;
 use burn::tensor::{Device, Tensor};
 use rayon::prelude::*;
@@ -80,6 +81,8 @@ pub struct Member<'a> {
     pub integration: &'a mut Integration,
     /// What it goes on after. Without, it is a whole sequence.
     pub past: Option<&'a mut SolverState>,
+    /// Where keys and values are kept on a GPU.
+    pub(super) pages: Option<&'a FlowPages>,
 }
 
 /// What became of a member, or why it panicked.
@@ -93,6 +96,7 @@ struct Job<'a> {
     inputs: Vec<(Tensor<3>, Tensor<3>)>,
     bias: Option<Tensor<4>>,
     past: Vec<&'a mut EstimatorState>,
+    pages: Vec<&'a FlowPages>,
 }
 
 /// What the solver remembers of past frames.
@@ -174,9 +178,21 @@ impl Solver {
     /// no use any more; the others are unharmed, but for those of its batch on a device that
     /// computes several at once.
     pub fn advance(&self, estimator: &Estimator, members: &mut [Member]) -> Vec<Outcome> {
+        self.advance_in(estimator, members, None)
+    }
+
+    /// [`Self::advance`] where members may have pages of `pools`, of which they see `left` frames
+    /// before theirs.
+    pub(super) fn advance_in(
+        &self,
+        estimator: &Estimator,
+        members: &mut [Member],
+        pools: Option<(&FlowPools, Option<usize>)>,
+    ) -> Vec<Outcome> {
         let jobs = self.jobs(members);
         let run = |mut job: Job| {
-            let velocity = catch_unwind(AssertUnwindSafe(|| self.velocity(estimator, &mut job)));
+            let velocity = || self.velocity(estimator, &mut job, pools);
+            let velocity = catch_unwind(AssertUnwindSafe(velocity));
             (job.members, velocity)
         };
         let done: Vec<_> = match self.batches {
@@ -216,13 +232,17 @@ impl Solver {
                 continue;
             }
             let mut past = member.past.as_deref_mut().map(|past| past.steps[step].iter_mut());
+            let pages = member.pages;
             for condition in &integration.conditions {
                 let input = (integration.x.clone(), condition.clone());
                 let past = past.as_mut().and_then(Iterator::next);
                 let frames = condition.dims()[1];
                 let alike = |job: &&mut Job| {
                     let (_, other) = &job.inputs[0];
-                    job.step == step && other.dims()[1] == frames && !job.past.is_empty()
+                    job.step == step
+                        && other.dims()[1] == frames
+                        && !job.past.is_empty()
+                        && job.pages.is_empty() == pages.is_none()
                 };
                 let stack = self.batches == 1 && past.is_some();
                 match jobs.iter_mut().find(alike).filter(|_| stack) {
@@ -230,6 +250,7 @@ impl Solver {
                         job.members.push(i);
                         job.inputs.push(input);
                         job.past.extend(past);
+                        job.pages.extend(pages);
                     }
                     None => jobs.push(Job {
                         members: vec![i],
@@ -237,6 +258,7 @@ impl Solver {
                         inputs: vec![input],
                         bias: integration.bias.clone(),
                         past: past.into_iter().collect(),
+                        pages: pages.into_iter().collect(),
                     }),
                 }
             }
@@ -244,13 +266,24 @@ impl Solver {
         jobs
     }
 
-    fn velocity(&self, estimator: &Estimator, job: &mut Job) -> Tensor<3> {
+    fn velocity(
+        &self,
+        estimator: &Estimator,
+        job: &mut Job,
+        pools: Option<(&FlowPools, Option<usize>)>,
+    ) -> Tensor<3> {
         let inputs = job.inputs.iter().map(|(x, condition)| {
             let x = x.clone().repeat_dim(0, condition.dims()[0]);
             Tensor::cat(vec![x, condition.clone()], 2)
         });
         let input = Tensor::cat(inputs.collect(), 0);
-        estimator.forward(input, &self.steps[job.step].time, job.bias.as_ref(), &mut job.past)
+        let frames = input.dims()[1];
+        let hop = pools.filter(|_| !job.pages.is_empty()).map(|(pools, left)| {
+            let hop = pools.estimate(&job.pages, frames, job.step, left);
+            hop.unwrap_or_else(|| unreachable!("memory for the hop was taken at its beginning"))
+        });
+        let time = &self.steps[job.step].time;
+        estimator.run(input, time, job.bias.as_ref(), &mut job.past, hop.as_ref())
     }
 
     /// Goes on by the velocity of both rows `[2, frames, mel]`.

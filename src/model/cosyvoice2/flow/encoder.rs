@@ -1,10 +1,10 @@
 //! Upsampling conformer encoder: speech tokens to a condition at the mel frame rate.
 
 use super::attention::RelativeAttention;
-use super::cache::{KvCache, Mask, block_causal_bias};
+use super::cache::{KvCache, Mask, Past, block_causal_bias};
 use super::conv::{CausalConv, Tail};
 use crate::model::cosyvoice2::config::FlowConfig;
-use crate::model::nn::{LayerNorm, Linear, NormLinear};
+use crate::model::nn::{LayerNorm, Linear, NormLinear, PoolHop};
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::{Tensor, activation};
 
@@ -107,8 +107,21 @@ impl Encoder {
         tokens: Tensor<3>,
         following: Option<Tensor<3>>,
         mask: Option<Mask>,
-        mut state: Option<&mut EncoderState>,
+        state: Option<&mut EncoderState>,
     ) -> Tensor<3> {
+        self.run(tokens, following, mask, state, None)
+    }
+
+    /// [`Self::forward`]; with `pages` of a GPU, keys and values of both stacks are kept in these.
+    pub(super) fn run(
+        &self,
+        tokens: Tensor<3>,
+        following: Option<Tensor<3>>,
+        mask: Option<Mask>,
+        mut state: Option<&mut EncoderState>,
+        pages: Option<[PoolHop; 2]>,
+    ) -> Tensor<3> {
+        let [lower, upper] = pages.map_or([None, None], |pages| pages.map(Some));
         let device = tokens.device();
         let length = tokens.dims()[1];
         let bias = |rate: usize| {
@@ -122,14 +135,14 @@ impl Encoder {
         let mask = bias(1);
         for (i, layer) in self.layers.iter().enumerate() {
             let past = state.as_deref_mut().map(|s| &mut s.layers[i]);
-            x = layer.forward(x, mask.as_ref(), past);
+            x = layer.run(x, mask.as_ref(), past, lower.as_ref().map(|pages| (pages, i)));
         }
         let tail = state.as_deref_mut().map(|s| &mut s.up_layer);
         let mut x = self.up_embed.forward(self.upsample(x, tail));
         let mask = bias(UPSAMPLING);
         for (i, layer) in self.up_layers.iter().enumerate() {
             let past = state.as_deref_mut().map(|s| &mut s.up_layers[i]);
-            x = layer.forward(x, mask.as_ref(), past);
+            x = layer.run(x, mask.as_ref(), past, upper.as_ref().map(|pages| (pages, i)));
         }
         self.after_norm.forward(x)
     }
@@ -240,6 +253,20 @@ impl ConformerLayer {
         bias: Option<&Tensor<4>>,
         past: Option<&mut KvCache>,
     ) -> Tensor<3> {
+        self.run(x, bias, past, None)
+    }
+
+    fn run(
+        &self,
+        x: Tensor<3>,
+        bias: Option<&Tensor<4>>,
+        mut past: Option<&mut KvCache>,
+        pages: Option<(&PoolHop, usize)>,
+    ) -> Tensor<3> {
+        let past = match pages {
+            Some((hop, layer)) => Past::Pages(hop, layer),
+            None => Past::Caches(past.as_mut_slice()),
+        };
         let x = self.attention.forward(self.norm_attention.forward(x.clone()), bias, past) + x;
         let hidden = self.w1.forward(x.clone());
         self.w2.add_rows(x, hidden)

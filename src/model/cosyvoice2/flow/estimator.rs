@@ -1,12 +1,12 @@
 //! Causal conditional estimator of the flow's velocity: a stack of ResNet and Transformer stages
 //! at one resolution.
 
-use super::cache::{KeysValues, KvCache, attend, attend_hops};
+use super::cache::{KeysValues, KvCache, Past, attend};
 use super::conv::{CausalConv, Tail};
 use super::unsupported;
 use crate::model::cosyvoice2::config::FlowDecoderConfig;
 use crate::model::nn::activation::{mish, silu};
-use crate::model::nn::{LayerNorm, Linear, NormLinear, attention};
+use crate::model::nn::{LayerNorm, Linear, NormLinear, PoolHop, attend_whole, attention};
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -133,13 +133,34 @@ impl Estimator {
         bias: Option<&Tensor<4>>,
         past: &mut [&mut EstimatorState],
     ) -> Tensor<3> {
-        let skip = self.down.forward(x, &time.down, bias, &mut each(past, |s| &mut s.down));
+        self.run(x, time, bias, past, None)
+    }
+
+    /// [`Self::forward`]; with `pages` of a GPU, keys and values are kept in these.
+    pub(super) fn run(
+        &self,
+        x: Tensor<3>,
+        time: &StepTime,
+        bias: Option<&Tensor<4>>,
+        past: &mut [&mut EstimatorState],
+        pages: Option<&PoolHop>,
+    ) -> Tensor<3> {
+        let mut layers = 0;
+        let mut pages = |stage: &Stage| {
+            let first = layers;
+            layers += stage.blocks.len();
+            pages.map(|pages| (pages, first))
+        };
+        let kept = pages(&self.down);
+        let skip = self.down.forward(x, &time.down, bias, &mut each(past, |s| &mut s.down), kept);
         let mut x = self.down_conv.forward(skip.clone(), &mut each(past, |s| &mut s.down_conv));
         for (i, (stage, time)) in self.mid.iter().zip(&time.mid).enumerate() {
-            x = stage.forward(x, time, bias, &mut each(past, |s| &mut s.mid[i]));
+            let kept = pages(stage);
+            x = stage.forward(x, time, bias, &mut each(past, |s| &mut s.mid[i]), kept);
         }
         let x = Tensor::cat(vec![x, skip], 2);
-        let x = self.up.forward(x, &time.up, bias, &mut each(past, |s| &mut s.up));
+        let kept = pages(&self.up);
+        let x = self.up.forward(x, &time.up, bias, &mut each(past, |s| &mut s.up), kept);
         let x = self.up_conv.forward(x, &mut each(past, |s| &mut s.up_conv));
         let x = self.final_block.forward(x, &mut each(past, |s| &mut s.final_block));
         self.final_proj.forward(x, &mut [])
@@ -236,10 +257,14 @@ impl Stage {
         time: &Tensor<3>,
         bias: Option<&Tensor<4>>,
         past: &mut [&mut StageState],
+        pages: Option<(&PoolHop, usize)>,
     ) -> Tensor<3> {
         let mut x = self.resnet.run(x, time, past);
         for (i, block) in self.blocks.iter().enumerate() {
-            x = block.forward(x, bias, &mut each(past, |s| &mut s.attention[i]));
+            x = match pages {
+                Some((pages, first)) => block.run(x, bias, Past::Pages(pages, first + i)),
+                None => block.forward(x, bias, &mut each(past, |s| &mut s.attention[i])),
+            };
         }
         x
     }
@@ -353,6 +378,10 @@ impl TransformerBlock {
         bias: Option<&Tensor<4>>,
         past: &mut [&mut KvCache],
     ) -> Tensor<3> {
+        self.run(x, bias, Past::Caches(past))
+    }
+
+    fn run(&self, x: Tensor<3>, bias: Option<&Tensor<4>>, past: Past) -> Tensor<3> {
         let mixed = self.attention(x.clone(), bias, past);
         let x = self.output.add_rows(x, mixed);
         let hidden = self.expand.forward(x.clone());
@@ -360,17 +389,17 @@ impl TransformerBlock {
     }
 
     /// Before the output map.
-    fn attention(
-        &self,
-        x: Tensor<3>,
-        bias: Option<&Tensor<4>>,
-        past: &mut [&mut KvCache],
-    ) -> Tensor<3> {
+    fn attention(&self, x: Tensor<3>, bias: Option<&Tensor<4>>, past: Past) -> Tensor<3> {
         let [batch, frames, _] = x.dims();
         let heads = self.heads;
         let qkv = self.qkv.forward(x);
-        if bias.is_none()
-            && let Some(mixed) = attend_hops(&qkv, heads, past)
+        let past = match past {
+            Past::Pages(hop, layer) => return hop.attend(&qkv, layer, None),
+            Past::Caches(past) => past,
+        };
+        if past.is_empty()
+            && bias.is_none()
+            && let Some(mixed) = attend_whole(&qkv, heads, None)
         {
             return mixed;
         }

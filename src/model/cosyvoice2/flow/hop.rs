@@ -18,8 +18,8 @@ pub struct Hop {
     /// Frames of the block that are the prompt's.
     of_prompt: usize,
     steps: usize,
-    /// Why a step panicked.
-    failed: Option<String>,
+    /// Why it cannot go on.
+    failed: Option<FlowError>,
 }
 
 impl Hop {
@@ -48,10 +48,11 @@ impl Hop {
     /// (BCT), possibly none.
     ///
     /// # Errors
-    /// [`FlowError::Failed`] when a step panicked.
+    /// [`FlowError::Failed`] when a step panicked, [`FlowError::Full`] when there was no memory for
+    /// the block.
     pub fn finish(mut self) -> Result<(FlowState, Tensor<3>), FlowError> {
-        if let Some(reason) = self.failed {
-            return Err(FlowError::Failed(reason));
+        if let Some(error) = self.failed {
+            return Err(error);
         }
         let [_, _, bins] = self.state.prompt.dims();
         let none = || Tensor::zeros([1, bins, 0], &self.state.prompt.device());
@@ -65,6 +66,9 @@ impl Hop {
             new => integration.x.narrow(1, self.of_prompt, new).swap_dims(1, 2),
         };
         self.state.frames += frames;
+        if let Some(pages) = &mut self.state.pages {
+            pages.advance(frames / UPSAMPLING);
+        }
         Ok((self.state, mel))
     }
 }
@@ -78,13 +82,25 @@ impl Flow {
             return Hop { state, integration: None, of_prompt: 0, steps, failed: None };
         }
         let length = state.pending.len().min(state.block);
+        let reserved = match &mut state.pages {
+            Some(pages) => pages.reserve(length, self.left_tokens()),
+            None => Ok(()),
+        };
+        if let Err(full) = reserved {
+            let failed = Some(FlowError::Full(full));
+            return Hop { state, integration: None, of_prompt: 0, steps, failed };
+        }
         let seen = state.pending.len().min(state.block + state.look_ahead);
         let embedded = self.embed_tokens(&state.pending[..seen]);
         let following = (seen > length).then(|| embedded.clone().narrow(1, length, seen - length));
         state.pending.drain(..length);
 
         let tokens = embedded.narrow(1, 0, length);
-        let encoded = self.encoder.forward(tokens, following, None, Some(&mut state.encoder));
+        let pages = self.pools.as_ref().zip(state.pages.as_ref()).map(|(pools, pages)| {
+            let pages = pools.encode(pages, length, self.left_tokens());
+            pages.unwrap_or_else(|| unreachable!("memory for the hop was taken"))
+        });
+        let encoded = self.encoder.run(tokens, following, None, Some(&mut state.encoder), pages);
         let (first, frames) = (state.frames, length * UPSAMPLING);
         let condition = Condition {
             mu: self.encoder_proj.forward(encoded),
@@ -106,13 +122,17 @@ impl Flow {
             .iter_mut()
             .filter_map(|hop| {
                 let Hop { state, integration, .. } = &mut ***hop;
-                Some(Member { integration: integration.as_mut()?, past: Some(&mut state.solver) })
+                let FlowState { solver, pages, .. } = state;
+                let integration = integration.as_mut()?;
+                Some(Member { integration, past: Some(solver), pages: pages.as_ref() })
             })
             .collect();
-        let outcomes = self.solver.advance(&self.estimator, &mut members);
+        let left = self.left_tokens().map(|left| left * UPSAMPLING);
+        let pools = self.pools.as_ref().map(|pools| (pools, left));
+        let outcomes = self.solver.advance_in(&self.estimator, &mut members, pools);
         drop(members);
         for (hop, outcome) in running.into_iter().zip(outcomes) {
-            hop.failed = outcome.err();
+            hop.failed = outcome.err().map(FlowError::Failed);
         }
     }
 }

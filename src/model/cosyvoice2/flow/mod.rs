@@ -12,6 +12,7 @@ mod encoder;
 mod estimator;
 mod hop;
 mod noise;
+mod pages;
 mod state;
 
 pub use attention::distance_encoding;
@@ -27,9 +28,10 @@ pub use noise::MAX_FRAMES;
 pub use state::FlowState;
 
 use crate::model::cosyvoice2::config::FlowConfig;
-use crate::model::nn::Linear;
+use crate::model::nn::{CacheFull, Linear, Precision};
 use crate::model::weights::{Scope, WeightsError};
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{DType, Device, Int, Tensor};
+use pages::FlowPools;
 
 /// The voice that speech goes on with: its tokens, their mel and who speaks. May be empty but for
 /// the embedding.
@@ -53,6 +55,10 @@ pub enum FlowError {
     Prompt { part: &'static str, found: Vec<usize>, expected: Vec<usize> },
     #[error("the last tokens were given already")]
     Finished,
+    #[error(
+        "no memory is left for the flow: {0}; lower engine.max_sessions, or raise engine.cache_mib"
+    )]
+    Full(CacheFull),
     #[error("a step of the flow panicked: {0}")]
     Failed(String),
     #[error("the encoder's block and the estimator's differ, so the model cannot stream by blocks")]
@@ -85,6 +91,8 @@ pub struct Flow {
     /// Tokens per block of the streaming mask.
     block: usize,
     left_blocks: Option<usize>,
+    /// Memory of keys and values on a GPU.
+    pools: Option<FlowPools>,
     device: Device,
 }
 
@@ -98,6 +106,7 @@ impl Flow {
     ) -> Result<Self, WeightsError> {
         check_config(scope, config)?;
         let width = config.encoder.output_size;
+        let kept = if scope.precision() == Precision::Bf16 { DType::BF16 } else { DType::F32 };
         let estimator =
             Estimator::load(&scope.sub("decoder.estimator"), &config.decoder, mel_bins)?;
         Ok(Self {
@@ -116,6 +125,7 @@ impl Flow {
             look_ahead: config.pre_lookahead_len,
             block: config.encoder.static_chunk_size,
             left_blocks: None,
+            pools: FlowPools::new(scope.device(), config, kept),
             device: scope.device().clone(),
         })
     }
@@ -143,6 +153,19 @@ impl Flow {
     /// None stays under 1e-3, so there is no window unless it is asked for.
     pub fn set_left_blocks(&mut self, blocks: usize) {
         self.left_blocks = (blocks > 0).then_some(blocks);
+    }
+
+    /// On a GPU, takes the memory for what sessions remember, and no more later. Without it, memory
+    /// is taken as it is needed, up to a few GiB.
+    pub fn plan_memory(&self, bytes: usize) {
+        if let Some(pools) = &self.pools {
+            pools.plan(bytes);
+        }
+    }
+
+    /// How many tokens a streamed block sees before its own; None: all of them.
+    fn left_tokens(&self) -> Option<usize> {
+        self.left_blocks.map(|blocks| blocks * self.block)
     }
 
     /// Mel `[1, mel, frames]` (BCT) of `tokens` after the prompt, in one pass.
@@ -207,8 +230,9 @@ impl Flow {
     /// One solver step of a pass. After the last, its mel.
     pub fn advance_pass(&self, pass: &mut Pass) -> Option<Tensor<3>> {
         let Some(integration) = &mut pass.integration else { return Some(self.no_frames()) };
-        let outcomes =
-            self.solver.advance(&self.estimator, &mut [Member { integration, past: None }]);
+        let outcomes = self
+            .solver
+            .advance(&self.estimator, &mut [Member { integration, past: None, pages: None }]);
         for outcome in outcomes {
             // There is no other that it could harm: the panic goes on to who called.
             outcome.unwrap_or_else(|reason| panic!("{reason}"));

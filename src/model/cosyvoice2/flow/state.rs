@@ -7,6 +7,7 @@
 
 use super::cfm::SolverState;
 use super::encoder::{EncoderState, UPSAMPLING};
+use super::pages::{FlowPages, FlowPools};
 use super::{Flow, FlowError, FlowPrompt, noise, tensor_bytes};
 use burn::tensor::Tensor;
 
@@ -26,6 +27,8 @@ pub struct FlowState {
     pub(super) frames: usize,
     pub(super) encoder: EncoderState,
     pub(super) solver: SolverState,
+    /// Where keys and values are on a GPU.
+    pub(super) pages: Option<FlowPages>,
     /// Tokens of a block and of its look-ahead.
     pub(super) block: usize,
     pub(super) look_ahead: usize,
@@ -77,7 +80,8 @@ impl FlowState {
 
     /// Device memory in bytes. A clone that has not gone on counts what it shares.
     pub fn bytes(&self) -> usize {
-        self.encoder.bytes() + self.solver.bytes() + tensor_bytes(&self.prompt)
+        let pages = self.pages.as_ref().map_or(0, FlowPages::bytes);
+        self.encoder.bytes() + self.solver.bytes() + pages + tensor_bytes(&self.prompt)
     }
 
     /// Of a voice's state: blocks of the prompt that are to be computed before
@@ -138,6 +142,7 @@ impl Flow {
             frames: 0,
             encoder: self.encoder.state(PAGE_BLOCKS, self.left_blocks),
             solver: self.solver.state(&self.estimator, PAGE_BLOCKS, self.left_blocks),
+            pages: self.pools.as_ref().map(FlowPools::start),
             block,
             look_ahead: self.look_ahead,
             finished: false,

@@ -3,7 +3,7 @@
 use super::LlmError;
 use crate::model::cosyvoice2::config::LlmConfig;
 use crate::model::nn::{
-    Angles, KvCache, PageShape, PoolStep, Precision, RmsNorm, RowLinear, decode_attention,
+    Angles, KvCache, PAGE, PageShape, PoolStep, Precision, RmsNorm, RowLinear, decode_attention,
 };
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::activation::softmax;
@@ -36,7 +36,7 @@ impl AttentionShape {
 
     pub fn pages(self, layers: usize) -> PageShape {
         let Self { heads, kv_heads, head_dim } = self;
-        PageShape { layers, heads, kv_heads, head_dim }
+        PageShape { positions: PAGE, layers, heads, kv_heads, head_dim }
     }
 }
 

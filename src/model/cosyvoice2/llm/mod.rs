@@ -141,7 +141,7 @@ impl Llm {
                 scope.device(),
             ),
             shape,
-            pool: KvPool::new(scope.device(), shape.pages(config.num_hidden_layers)),
+            pool: KvPool::for_decoder(scope.device(), shape.pages(config.num_hidden_layers)),
         })
     }
 

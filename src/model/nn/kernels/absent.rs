@@ -3,11 +3,11 @@
 
 #[path = "cube/draw.rs"]
 mod draw;
-#[path = "cube/decode/pages.rs"]
+#[path = "cube/pages/shape.rs"]
 mod pages;
 
 pub(crate) use draw::{Draw, Picked};
-pub(crate) use pages::{PAGE, PageRows, PageShape};
+pub(crate) use pages::{HopPages, PAGE, PageRows, PageShape};
 
 use super::{Activation, Norm};
 use burn::tensor::{DType, Device, Tensor};
@@ -94,6 +94,10 @@ impl PageMemory {
     pub fn step(&self, _: (&Tensor<2>, &Tensor<2>), _: &[PageRows]) -> Option<PageStep> {
         unreachable!("{NONE}")
     }
+
+    pub fn hop(&self, _: &[HopPages], _: usize, _: usize, _: usize) -> Option<HopStep> {
+        unreachable!("{NONE}")
+    }
 }
 
 impl PageStep {
@@ -103,69 +107,35 @@ impl PageStep {
 }
 
 #[derive(Debug)]
-pub(crate) struct HopAttention(());
-
-#[derive(Debug, Clone)]
-pub(crate) struct HopPage(());
+pub(crate) struct HopStep(());
 
 #[derive(Debug)]
 pub(crate) struct RelativePositions(());
 
-pub(crate) const MOST_HOP_PAGES: usize = 1;
-
-impl HopAttention {
-    pub fn new(_: &Tensor<3>, _: usize) -> Option<Self> {
-        None
-    }
-
-    pub fn frames(&self) -> usize {
+impl HopStep {
+    pub fn seen(&self) -> usize {
         unreachable!("{NONE}")
     }
 
-    pub fn can_be_relative(&self) -> bool {
-        unreachable!("{NONE}")
-    }
-
-    pub fn page(&self, _: usize, _: usize) -> HopPage {
-        unreachable!("{NONE}")
-    }
-
-    pub fn run<'a>(
-        &mut self,
-        _: usize,
-        _: usize,
-        _: impl IntoIterator<Item = &'a mut HopPage>,
-        _: usize,
-        _: Option<&RelativePositions>,
-    ) {
-        unreachable!("{NONE}")
-    }
-
-    pub fn finish(self) -> Tensor<3> {
+    pub fn attend(&self, _: &Tensor<3>, _: usize, _: Option<&RelativePositions>) -> Tensor<3> {
         unreachable!("{NONE}")
     }
 }
 
-impl HopPage {
-    pub fn filled(&self) -> usize {
-        unreachable!("{NONE}")
-    }
+pub(crate) fn attends_hops(_: usize, _: bool) -> bool {
+    false
+}
 
-    pub fn room(&self) -> usize {
-        unreachable!("{NONE}")
-    }
+pub(crate) fn attend_whole(
+    _: &Tensor<3>,
+    _: usize,
+    _: Option<&RelativePositions>,
+) -> Option<Tensor<3>> {
+    None
+}
 
-    pub fn bytes(&self) -> usize {
-        unreachable!("{NONE}")
-    }
-
-    pub fn keys_values(&self, _: usize) -> (Tensor<4>, Tensor<4>) {
-        unreachable!("{NONE}")
-    }
-
-    pub fn join<'a>(_: impl IntoIterator<Item = &'a HopPage>, _: usize) -> Option<HopPage> {
-        None
-    }
+pub(crate) fn decodes(_: PageShape) -> bool {
+    false
 }
 
 impl RelativePositions {

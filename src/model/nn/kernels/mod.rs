@@ -27,10 +27,11 @@ mod transposed;
 pub(crate) use attention::{Distances, attention};
 pub(crate) use conv1d::{Packed, Window};
 pub(crate) use conv2d::Rows;
+pub(crate) use cube::{Draw, Picked, Product, ProductInput, Spectrum, sample};
 pub(crate) use cube::{
-    Draw, HopAttention, HopPage, MOST_HOP_PAGES, Picked, RelativePositions, Spectrum, sample,
+    HopPages, HopStep, PAGE, PageMemory, PageRows, PageShape, PageStep, RelativePositions,
+    attend_whole, attends_hops, decodes,
 };
-pub(crate) use cube::{PAGE, PageMemory, PageRows, PageShape, PageStep, Product, ProductInput};
 pub(crate) use decode_attention::{Sequence, decode_attention};
 pub(crate) use decoder::{copy_row_starts, gated_silu, rms_norm, rotate};
 pub(crate) use multiply::multiply_windows;

@@ -1,25 +1,20 @@
 //! Attention of a decoder over keys and values that lie in pages.
 //!
-//! All layers of a page lie in one piece of one buffer, and a sequence is a list of pages: it grows
-//! without moving, and sequences that begin alike share their beginning. Keys are stored vector by
-//! vector (the first four numbers of all positions, then the next four), values position by
-//! position: a thread that has a position of its own reads the first as its neighbours do, and a
-//! thread that has some columns of the output reads the second so.
+//! A page is `[layers, kv_heads, 2, ..]`: keys `[head_dim / vector, PAGE, vector]`, then values
+//! `[PAGE, head_dim]`. So keys are stored vector by vector (the first four numbers of all positions,
+//! then the next four), values position by position: a thread that has a position of its own reads
+//! the first as its neighbours do, and a thread that has some columns of the output reads the
+//! second so.
 
 mod attend;
-mod memory;
 #[cfg(test)]
 mod on_a_gpu;
-mod pages;
 mod step;
 mod store;
 
-pub(crate) use memory::PageMemory;
-pub(crate) use pages::{PAGE, PageRows, PageShape};
-pub(crate) use step::PageStep;
+pub(crate) use step::{PageStep, decodes};
 
-use super::VECTOR;
-use burn_cubecl::cubecl::prelude::*;
+use super::pages::{PAGE, PageMemory, PageRows, PageShape, everywhere};
 
 /// Threads of a cube, and positions of a block.
 const THREADS: usize = 256;
@@ -49,22 +44,12 @@ struct Shape {
 }
 
 impl PageShape {
-    /// Elements that are read at once.
-    fn vector(self) -> usize {
-        let half = self.head_dim / 2;
-        [VECTOR, 2].into_iter().find(|v| half.is_multiple_of(*v)).unwrap_or(1)
-    }
-
-    fn elements(self) -> usize {
-        2 * self.layers * self.kv_heads * self.head_dim * PAGE
-    }
-
     /// None where a cube would need more than a device has.
     fn compiled(self) -> Option<Shape> {
-        let Self { heads, kv_heads, head_dim, .. } = self;
+        let Self { positions, heads, kv_heads, head_dim, .. } = self;
         let (vector, group) = (self.vector(), heads.checked_div(kv_heads)?);
         let lanes = head_dim / vector;
-        if lanes == 0 || lanes > THREADS || group == 0 || group > THREADS {
+        if positions != PAGE || lanes == 0 || lanes > THREADS || group == 0 || group > THREADS {
             return None;
         }
         let team = TEAM.min(1 << (THREADS / group).ilog2());
@@ -75,13 +60,7 @@ impl PageShape {
             (queries + scores + exchanged * THREADS * vector) * float <= SHARED
         };
         let exchanged = [EXCHANGED, 2, 1].into_iter().find(|e| fits(*e))?.min(group);
-        let page = self.elements() / vector;
+        let page = self.vectors();
         Some(Shape { heads, kv_heads, lanes, page, team, exchanged, alone: false })
     }
-}
-
-/// Cubes whose threads together make so many elements, each one or more.
-fn everywhere(elements: usize) -> (CubeCount, CubeDim) {
-    let cubes = elements.div_ceil(THREADS).clamp(1, 1 << 15);
-    (CubeCount::Static(cubes as u32, 1, 1), CubeDim::new_1d(THREADS as u32))
 }

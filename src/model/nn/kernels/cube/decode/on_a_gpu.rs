@@ -105,7 +105,7 @@ impl Run {
 }
 
 fn shape(heads: usize, kv_heads: usize, head_dim: usize) -> PageShape {
-    PageShape { layers: 2, heads, kv_heads, head_dim }
+    PageShape { positions: PAGE, layers: 2, heads, kv_heads, head_dim }
 }
 
 #[track_caller]

@@ -9,16 +9,23 @@ use burn_cubecl::cubecl::prelude::*;
 use burn_cubecl::cubecl::server::Handle;
 use burn_cubecl::tensor::CubeTensor;
 
+/// Whether there are kernels for a decoder with such pages.
+pub(crate) fn decodes(shape: PageShape) -> bool {
+    shape.compiled().is_some()
+}
+
 impl PageMemory {
     /// Prepares the attention of new rows, which follow one another sequence by sequence.
     ///
     /// `cos` and `sin` `[positions, head_dim]` are the tables of [`Rotary`](crate::model::nn::Rotary).
-    /// None where a sequence has not the pages for its rows, or a page is not in this memory.
+    /// None where a sequence has not the pages for its rows, or a page is not in this memory, or
+    /// [there are no kernels](decodes).
     pub fn step(
         &self,
         (cos, sin): (&Tensor<2>, &Tensor<2>),
         sequences: &[PageRows],
     ) -> Option<PageStep> {
+        let compiled = self.shape.compiled()?;
         let rows: usize = sequences.iter().map(|s| s.rows).sum();
         let stride = sequences.iter().map(|s| s.pages.len()).max()?;
         let [positions, dim] = cos.dims();
@@ -53,7 +60,7 @@ impl PageMemory {
             rows,
             stride,
             shape: self.shape,
-            compiled: Shape { alone: sequences.iter().all(|s| s.rows == 1), ..self.compiled },
+            compiled: Shape { alone: sequences.iter().all(|s| s.rows == 1), ..compiled },
             dtype: self.dtype,
         })
     }
@@ -83,7 +90,7 @@ impl PageStep {
     /// `qkv` `[n, heads + 2 kv_heads, head_dim]` are queries (scaled already), keys and values of
     /// the rows; the result is `[n, heads * head_dim]`.
     pub fn attend(&self, qkv: Tensor<3>, layer: usize) -> Tensor<2> {
-        let PageShape { heads, kv_heads, head_dim, layers } = self.shape;
+        let PageShape { heads, kv_heads, head_dim, layers, .. } = self.shape;
         assert_eq!(qkv.dims(), [self.rows, heads + 2 * kv_heads, head_dim], "rows of the step");
         assert!(layer < layers, "a layer of the cache");
         let qkv = activations(qkv);

@@ -14,38 +14,6 @@ pub(super) struct Place {
     pub(super) layer: u32,
 }
 
-/// So many vectors of `from` to the beginning of `to`.
-#[cube(launch_unchecked)]
-pub(super) fn widen<W: Float, N: Size>(
-    from: &[Vector<W, N>],
-    to: &mut [Vector<W, N>],
-    count: u32,
-    #[define(W)] _kept: ElemType,
-) {
-    let mut i = ABSOLUTE_POS;
-    while i < count as usize {
-        to[i] = from[i];
-        i += CUBE_COUNT * THREADS;
-    }
-}
-
-/// Page `to` becomes what page `from` is, of `count` vectors each.
-#[cube(launch_unchecked)]
-pub(super) fn copy_page<W: Float, N: Size>(
-    memory: &mut [Vector<W, N>],
-    from: u32,
-    to: u32,
-    count: u32,
-    #[define(W)] _kept: ElemType,
-) {
-    let mut i = ABSOLUTE_POS;
-    while i < count as usize {
-        let value = memory[(from * count) as usize + i];
-        memory[(to * count) as usize + i] = value;
-        i += CUBE_COUNT * THREADS;
-    }
-}
-
 /// Vector `lane` of a head that begins at `start`, turned to the angles of a position, whose begin
 /// at `angle`. The first half of the sines is negative.
 #[cube]

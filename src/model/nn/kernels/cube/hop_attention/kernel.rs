@@ -9,7 +9,7 @@
 use super::super::VECTOR;
 use super::Shape;
 use super::softmax::{Softmax, UNSEEN, mix, weigh};
-use super::tiles::{Run, clamp_to, load_keys, load_values, settle};
+use super::tiles::{clamp_to, keep, load_keys, load_values, past};
 use burn_cubecl::cubecl;
 use cubecl::ir::ElemType;
 use cubecl::prelude::*;
@@ -32,43 +32,26 @@ pub(super) const PARTS: usize = THREADS / QUERIES;
 /// Queries whose mixtures are exchanged at a time.
 const EXCHANGED: usize = 2;
 
-/// Numbers of a page in `places`: its positions, those that are skipped, those after them that are
-/// seen, and those that are added.
-pub(super) const PLACE: usize = 4;
-pub(super) const CAPACITY: usize = 0;
-pub(super) const SKIPPED: usize = 1;
-pub(super) const SEEN: usize = 2;
-const ADDED: usize = 3;
-
 /// What changes from call to call.
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
 pub(super) struct Numbers {
     /// Frames of the hop.
     frames: u32,
-    /// Row of the batch that is the first of the pages.
-    row: u32,
+    /// Rows of a sequence, one after another.
+    group: u32,
+    /// Numbers of the table from a sequence to the next.
+    stride: u32,
+    /// Of the layers of the hop.
+    layer: u32,
     /// The first distance of the table that is of use.
     distance: u32,
-}
-
-/// What a cube works on.
-#[derive(CubeType, Clone, Copy)]
-struct Work {
-    /// Row of the pages.
-    sample: usize,
-    head: usize,
-    /// Frames of the hop, and the first of the cube.
-    frames: usize,
-    first: usize,
-    /// The head's queries of the row's first frame.
-    own: usize,
 }
 
 #[cube(launch_unchecked)]
 pub(super) fn hop_attention<W: Float, N: Size>(
     qkv: &[Vector<f32, N>],
-    mut pages: Sequence<Box<[Vector<W, N>]>>,
-    places: Sequence<u32>,
+    memory: &mut [Vector<W, N>],
+    table: &[u32],
     biases: &[Vector<f32, N>],
     distances: &[Vector<f32, N>],
     out: &mut [Vector<f32, N>],
@@ -87,14 +70,22 @@ pub(super) fn hop_attention<W: Float, N: Size>(
 
     let thread = UNIT_POS as usize;
     let head = CUBE_POS_Y as usize;
-    let sample = CUBE_POS_Z as usize;
-    let rows = CUBE_COUNT_Z as usize;
     let frames = numbers.frames as usize;
     let first = CUBE_POS_X as usize * QUERIES;
     // The first frame of the row, and in it the head's queries.
-    let row = (numbers.row as usize + sample) * frames;
+    let row = CUBE_POS_Z as usize * frames;
     let own = row * width + head * lanes;
-    let work = Work { sample, head, frames, first, own };
+    let past = past(
+        table,
+        numbers.stride as usize,
+        numbers.layer as usize,
+        numbers.group as usize,
+        CUBE_POS_Z as usize,
+        head,
+        own,
+        frames,
+        shape,
+    );
 
     let mut queries = Shared::<[Vector<f32, N>]>::new_slice(comptime!(QUERIES * padded));
     let mut by_distance = Shared::<[Vector<f32, N>]>::new_slice(comptime!(if shape.relative {
@@ -107,9 +98,9 @@ pub(super) fn hop_attention<W: Float, N: Size>(
     let mut scales = Shared::<[f32]>::new_slice(QUERIES);
     let mut mixed = Shared::<[Vector<f32, N>]>::new_slice(comptime!(EXCHANGED * THREADS));
 
-    load_queries(qkv, biases, &mut queries, &mut by_distance, &work, shape);
-    if comptime!(shape.pages > 0) {
-        keep::<W, N>(qkv, &mut pages, &places, rows, &work, shape);
+    load_queries(qkv, biases, &mut queries, &mut by_distance, own, head, frames, first, shape);
+    if comptime!(shape.paged) {
+        keep::<W, N>(qkv, memory, table, &past, frames, first, shape);
     }
 
     // The share of a score, and the keys, that are the thread's.
@@ -131,17 +122,13 @@ pub(super) fn hop_attention<W: Float, N: Size>(
     let mut keys = Array::<Vector<f32, N>>::new(comptime!(KEYS * share));
     let mut values = Array::<Vector<f32, N>>::new(each);
 
-    let mut run = Run { index: 0, length: numbers.frames, done: 0, before: 0 };
-    if comptime!(shape.pages > 0) {
-        run.length = places[SEEN];
-    }
-    settle(&mut run, &places, numbers.frames, shape);
-    load_keys::<W, N>(&run, &pages, &places, qkv, own, slot, part, &mut keys, shape);
+    let mut done = 0usize;
+    load_keys::<W, N>(qkv, &*memory, table, &past, done, slot, part, &mut keys, shape);
 
     sync_cube();
-    while run.done < run.length {
-        let seen = run.length - run.done;
-        load_values::<W, N>(&run, &pages, &places, qkv, own, rows, group, lane, &mut values, shape);
+    while done < past.all {
+        let left = past.all - done;
+        load_values::<W, N>(qkv, &*memory, table, &past, done, group, lane, &mut values, shape);
 
         #[unroll]
         for q in 0..QUERIES {
@@ -154,8 +141,7 @@ pub(super) fn hop_attention<W: Float, N: Size>(
                         queries[q * padded + i * SHARES + part] * keys[comptime!(k * share + i)];
                 }
                 if comptime!(shape.relative) {
-                    let key = slot + k * comptime!(THREADS / SHARES);
-                    let key = clamp_to(key, seen as usize) + (run.done + run.before) as usize;
+                    let key = clamp_to(done + slot + k * comptime!(THREADS / SHARES), past.all);
                     let query = clamp_to(first + q, frames);
                     let distance = numbers.distance as usize + frames - 1 - query + key;
                     let start = (distance * shape.heads + head) * lanes;
@@ -170,13 +156,12 @@ pub(super) fn hop_attention<W: Float, N: Size>(
             }
         }
         // The next tile's keys, while this one's weights are made.
-        run.done += TILE as u32;
-        settle(&mut run, &places, numbers.frames, shape);
-        if run.done < run.length {
-            load_keys::<W, N>(&run, &pages, &places, qkv, own, slot, part, &mut keys, shape);
+        done += TILE;
+        if done < past.all {
+            load_keys::<W, N>(qkv, &*memory, table, &past, done, slot, part, &mut keys, shape);
         }
         sync_cube();
-        weigh(&mut softmax, &mut scores, &mut partial, &mut scales, seen, asked, member);
+        weigh(&mut softmax, &mut scores, &mut partial, &mut scales, left as u32, asked, member);
         sync_cube();
         mix(&mut mixture, &values, &scores, &scales, group, lanes);
         sync_cube();
@@ -219,7 +204,10 @@ fn load_queries<N: Size>(
     biases: &[Vector<f32, N>],
     queries: &mut [Vector<f32, N>],
     by_distance: &mut [Vector<f32, N>],
-    work: &Work,
+    own: usize,
+    head: usize,
+    frames: usize,
+    first: usize,
     #[comptime] shape: Shape,
 ) {
     let lanes = comptime!(shape.dim / VECTOR);
@@ -227,15 +215,15 @@ fn load_queries<N: Size>(
     let width = comptime!(3 * shape.heads * lanes);
     let mut at = UNIT_POS as usize;
     while at < comptime!(QUERIES * padded) {
-        let frame = work.first + at / padded;
+        let frame = first + at / padded;
         let lane = at % padded;
         let mut query = Vector::new(0f32);
         let mut other = Vector::new(0f32);
-        if frame < work.frames && lane < lanes {
-            query = qkv[work.own + frame * width + lane];
+        if frame < frames && lane < lanes {
+            query = qkv[own + frame * width + lane];
             if comptime!(shape.relative) {
-                other = query + biases[(shape.heads + work.head) * lanes + lane];
-                query = query + biases[work.head * lanes + lane];
+                other = query + biases[(shape.heads + head) * lanes + lane];
+                query = query + biases[head * lanes + lane];
             }
         }
         queries[at] = query;
@@ -244,53 +232,4 @@ fn load_queries<N: Size>(
         }
         at += THREADS;
     }
-}
-
-/// The cube keeps the keys and values of the frames whose queries it makes.
-#[cube]
-fn keep<W: Float, N: Size>(
-    qkv: &[Vector<f32, N>],
-    pages: &mut Sequence<Box<[Vector<W, N>]>>,
-    places: &Sequence<u32>,
-    rows: usize,
-    work: &Work,
-    #[comptime] shape: Shape,
-) {
-    let lanes = comptime!(shape.dim / VECTOR);
-    let inner = comptime!(shape.heads * lanes);
-    let mut at = UNIT_POS as usize;
-    while at < comptime!(2 * QUERIES * lanes) {
-        let lane = at % lanes;
-        let frame = work.first + at / lanes % QUERIES;
-        let kind = at / comptime!(lanes * QUERIES);
-        if frame < work.frames {
-            let value = Vector::<W, N>::cast_from(
-                qkv[work.own + frame * comptime!(3 * inner) + (1 + kind) * inner + lane],
-            );
-            let mut from = 0usize;
-            #[unroll]
-            for p in 0..shape.pages {
-                let added = places[comptime!(PLACE * p + ADDED)] as usize;
-                if frame >= from && frame < from + added {
-                    let capacity = places[comptime!(PLACE * p + CAPACITY)] as usize;
-                    let filled = (places[comptime!(PLACE * p + SKIPPED)]
-                        + places[comptime!(PLACE * p + SEEN)])
-                        as usize;
-                    let place = ((kind * rows + work.sample) * shape.heads + work.head) * capacity
-                        + filled
-                        + frame
-                        - from;
-                    write::<W, N>(pages.index_mut(p), place * lanes + lane, value);
-                }
-                from += added;
-            }
-        }
-        at += THREADS;
-    }
-}
-
-/// Of a page, which is an element of a sequence.
-#[cube]
-fn write<W: Float, N: Size>(page: &mut [Vector<W, N>], at: usize, value: Vector<W, N>) {
-    page[at] = value;
 }

@@ -1,8 +1,8 @@
 //! The kernel against plain operations.
 
-use super::super::testing::{assert_close, random, there};
+use super::super::testing::{assert_close, error, random, test_device, there, values};
 use super::*;
-use burn::tensor::activation;
+use burn::tensor::{Device, activation};
 
 /// Heads of one of the three parts of `[rows, positions, 3 * heads * dim]`.
 fn part(qkv: &Tensor<3>, i: usize, heads: usize) -> Tensor<4> {
@@ -48,142 +48,156 @@ fn reference(
     mixed.swap_dims(1, 2).reshape([rows, frames, width / 3])
 }
 
-/// Hops of some lengths, one after another, in pages of `page` and with a window of `left`.
-fn hops(rows: usize, heads: usize, dim: usize, page: usize, hops: &[usize], relative: bool) {
-    let all = random([rows, hops.iter().sum(), 3 * heads * dim]) * 0.7;
-    let mut pages: Vec<HopPage> = Vec::new();
-    let mut done = 0;
-    for frames in hops {
-        let seen = all.clone().narrow(1, 0, done + frames);
-        let hop = seen.clone().narrow(1, done, *frames);
-        let mut attention = HopAttention::new(&there(&hop), heads).unwrap();
-        let mut room = pages.last().map_or(0, HopPage::room);
-        while room < *frames {
-            pages.push(attention.page(rows, page));
-            room += pages.last().unwrap().room();
+/// Sequences of `group` rows that go on in hops, in pages that lie anywhere in one memory.
+struct Hops {
+    memory: PageMemory,
+    heads: usize,
+    group: usize,
+    /// Queries, keys and values of all positions so far, by sequence `[group, positions, width]`.
+    all: Vec<Tensor<3>>,
+    pages: Vec<Vec<u32>>,
+}
+
+/// Layers that the pages have for each row, and the one that the hops of a test are.
+const LAYERS: usize = 3;
+const LAYER: usize = 1;
+
+impl Hops {
+    fn new(sequences: usize, group: usize, heads: usize, dim: usize, kept: DType) -> Self {
+        let layers = LAYERS * group + 1;
+        let shape = PageShape { positions: 16, layers, heads, kv_heads: heads, head_dim: dim };
+        let memory = PageMemory::new(&test_device(), shape, kept).unwrap();
+        let all = vec![Tensor::zeros([group, 0, 3 * heads * dim], &Device::flex()); sequences];
+        Self { memory, heads, group, all, pages: vec![Vec::new(); sequences] }
+    }
+
+    /// A hop of some sequences, each of which sees `left` positions before it; the largest error of
+    /// what they attend to.
+    fn hop(&mut self, which: &[usize], frames: usize, left: usize, relative: bool) -> f32 {
+        let (group, heads) = (self.group, self.heads);
+        let width = self.all[0].dims()[2];
+        let new = random([which.len() * group, frames, width]) * 0.7;
+        let mut places = Vec::new();
+        for i in which {
+            let len = self.all[*i].dims()[1];
+            while self.pages[*i].len() * 16 < len + frames {
+                let page = self.memory.pages() as u32;
+                // One that nobody has lies before it.
+                self.memory.grow(page as usize + 2);
+                self.pages[*i].push(page + 1);
+            }
+            let first = len.saturating_sub(left);
+            // The pages' first layer is nobody's.
+            places.push(HopPages { pages: self.pages[*i].clone(), len, first, layer: 1 });
         }
-        let skipped = pages[0].filled() / 3;
-        done += frames;
-        let keys = done - skipped;
-        let relative = relative.then(|| {
+        let step = self.memory.hop(&places, frames, group, LAYERS).unwrap();
+        let table = relative.then(|| {
             let first = 3;
-            let table = random([first + keys + frames + 1, heads * dim]);
-            Relative { biases: random([2, heads, dim]), table, first }
+            let table = random([first + step.seen() + frames + 1, width / 3]);
+            Relative { biases: random([2, heads, width / 3 / heads]), table, first }
         });
-        let given = relative.as_ref().map(|r| {
-            let (biases, table) = (there(&r.biases), there(&r.table));
-            RelativePositions::new(biases, table, r.first).unwrap()
-        });
-        attention.run(0, rows, &mut pages, skipped, given.as_ref());
-        let want = reference(&seen, heads, *frames, keys, relative.as_ref());
-        let what = format!("{rows} {heads} {dim} {page} {frames} of {done}");
-        assert_close(&what, attention.finish(), want, 1e-5);
-        let (keys, values) = pages.last().unwrap().keys_values(0);
-        let [_, _, kept, _] = values.dims();
-        let last = |i: usize| part(&seen, i, heads).narrow(2, done - kept, kept);
-        assert_eq!(keys.swap_dims(2, 3).into_data(), last(1).into_data());
-        assert_eq!(values.into_data(), last(2).into_data());
+        let given = table
+            .as_ref()
+            .map(|r| RelativePositions::new(there(&r.biases), there(&r.table), r.first).unwrap());
+        // Neighbouring layers get other numbers.
+        step.attend(&(there(&new) * 3.0), LAYER - 1, given.as_ref());
+        let got = step.attend(&there(&new), LAYER, given.as_ref());
+        step.attend(&(there(&new) * -2.0), LAYER + 1, given.as_ref());
+        let got = values(got);
+        let mut worst = 0f32;
+        for (k, (i, got)) in which.iter().zip(got.chunks(got.len() / which.len())).enumerate() {
+            let own = new.clone().narrow(0, k * group, group);
+            let before = self.all[*i].dims()[1];
+            self.all[*i] = Tensor::cat(vec![self.all[*i].clone(), own], 1);
+            let keys = before.min(left) + frames;
+            let want = reference(&self.all[*i], heads, frames, keys, table.as_ref());
+            worst = worst.max(error(got, &values(want)));
+        }
+        worst
     }
 }
 
-/// Protects borders of tiles and pages, hops of any length, pages that are partly skipped and
-/// heads whose size no share divides.
+/// One sequence in hops of some lengths.
+fn hops(group: usize, heads: usize, dim: usize, hops: &[usize], relative: bool) {
+    let mut sequence = Hops::new(1, group, heads, dim, DType::F32);
+    for frames in hops {
+        let error = sequence.hop(&[0], *frames, usize::MAX, relative);
+        assert!(error < 1e-5, "{group} {heads} {dim} {frames} of {hops:?}: {error:e}");
+    }
+}
+
+/// Protects borders of tiles and pages, hops of any length and heads whose size no share divides.
 #[test]
 fn equals_plain_attention() {
-    hops(2, 2, 64, 1, &[50, 50, 50, 20, 1, 99, 50], false);
-    hops(1, 3, 32, 200, &[1, 7, 128, 8, 300, 9], false);
-    hops(2, 2, 20, 128, &[128, 5, 250], false);
-    hops(1, 1, 128, 128, &[30, 130, 17], false);
+    hops(2, 2, 64, &[50, 50, 50, 20, 1, 99, 50], false);
+    hops(1, 3, 32, &[1, 7, 128, 8, 300, 9], false);
+    hops(2, 2, 20, &[128, 5, 250], false);
+    hops(1, 1, 128, &[30, 130, 17], false);
 }
 
 /// Protects scores by distance, whose table starts somewhere.
 #[test]
 fn adds_scores_by_distance() {
-    hops(1, 2, 64, 1, &[25, 25, 100, 3, 50], true);
-    hops(2, 1, 20, 1, &[9, 140], true);
+    hops(1, 2, 64, &[25, 25, 100, 3, 50], true);
+    hops(2, 1, 20, &[9, 140], true);
 }
 
-/// Protects as many pages as there may be, and the kernels for fewer.
+/// Protects sequences in one launch from each other: they have come differently far, and keep to
+/// their own pages, rows and layers.
 #[test]
-fn many_pages() {
-    hops(1, 1, 8, 1, &[128; MOST_HOP_PAGES], false);
-}
-
-/// Protects the rows of a batch that are others', and a sequence that keeps nothing.
-#[test]
-fn sessions_write_their_own_rows() {
-    let (heads, frames) = (2, 11);
-    let qkv = random([4, frames, 3 * heads * 16]);
-    let mut attention = HopAttention::new(&there(&qkv), heads).unwrap();
-    let mut page = attention.page(2, 50);
-    attention.run(2, 2, [&mut page], 0, None);
-    attention.run(0, 2, [], 0, None);
-    let want = reference(&qkv, heads, frames, frames, None);
-    assert_close("rows of two sessions", attention.finish(), want, 1e-5);
-    let (_, values) = page.keys_values(0);
-    let want = part(&qkv.narrow(0, 2, 2), 2, heads);
-    assert_eq!(values.into_data(), want.into_data());
-}
-
-/// Protects sequences that keep nothing.
-#[test]
-fn alone() {
-    let qkv = random([1, 11, 3 * 2 * 16]);
-    let mut attention = HopAttention::new(&there(&qkv), 2).unwrap();
-    attention.run(0, 1, [], 0, None);
-    let want = reference(&qkv, 2, 11, 11, None);
-    assert_close("alone", attention.finish(), want, 1e-5);
-}
-
-/// Protects a page that clones share from what one of them adds, and pages that were joined.
-#[test]
-fn clones_go_their_own_ways() {
-    let (heads, frames) = (2, 40);
-    let qkv = random([1, 3 * frames, 3 * heads * 16]);
-    let hop = |i: usize| there(&qkv.clone().narrow(1, i * frames, frames));
-    let run = |i: usize, pages: &mut [HopPage]| {
-        let mut attention = HopAttention::new(&hop(i), heads).unwrap();
-        attention.run(0, 1, pages, 0, None);
-        attention.finish()
-    };
-    let mut pages = vec![HopAttention::new(&hop(0), heads).unwrap().page(1, 1)];
-    run(0, &mut pages);
-    let mut other = pages.clone();
-    run(1, &mut pages);
-    let want = reference(&qkv.clone().narrow(1, 0, 2 * frames), heads, frames, 2 * frames, None);
-    assert_close("a clone", run(1, &mut other.clone()), want, 1e-5);
-    run(2, &mut other);
-    let joined = HopPage::join(&pages, 0).unwrap();
-    assert_eq!((joined.filled(), joined.room()), (2 * frames, 0));
-    for page in [&joined, &pages[0]] {
-        let (_, values) = page.keys_values(0);
-        let want = part(&qkv.clone().narrow(1, 0, 2 * frames), 2, heads);
-        assert_eq!(values.into_data(), want.into_data());
+fn sequences_keep_to_their_own() {
+    let mut sequences = Hops::new(3, 2, 2, 16, DType::F32);
+    for (which, frames) in
+        [(vec![1], 30), (vec![0, 1], 11), (vec![2, 0, 1], 50), (vec![1, 2], 7), (vec![0, 2], 64)]
+    {
+        let error = sequences.hop(&which, frames, usize::MAX, false);
+        assert!(error < 1e-5, "{which:?}: {error:e}");
     }
-    let mut fresh = HopAttention::new(&hop(2), heads).unwrap();
-    let mut pages = [joined, fresh.page(1, 1)];
-    fresh.run(0, 1, &mut pages, 0, None);
-    let want = reference(&qkv, heads, frames, 3 * frames, None);
-    assert_close("joined", fresh.finish(), want, 1e-5);
+}
+
+/// Protects a window over what is kept, which begins anywhere in a page.
+#[test]
+fn a_window_hides_what_is_before_it() {
+    let mut sequences = Hops::new(2, 1, 2, 32, DType::F32);
+    for (which, frames) in [(vec![0], 40), (vec![0, 1], 20), (vec![1, 0], 33), (vec![0], 150)] {
+        for relative in [false, which.len() == 1] {
+            let error = sequences.hop(&which, frames, 37, relative);
+            assert!(error < 1e-5, "{which:?} {relative}: {error:e}");
+        }
+    }
+}
+
+/// Protects whole sequences, of which nothing is kept.
+#[test]
+fn whole() {
+    let qkv = random([3, 150, 3 * 2 * 16]);
+    let got = attend_whole(&there(&qkv), 2, None).unwrap();
+    assert_close("whole", got, reference(&qkv, 2, 150, 150, None), 1e-5);
+}
+
+/// Protects memory from a hop that has no place in it.
+#[test]
+fn a_hop_without_its_pages_is_refused() {
+    let mut sequence = Hops::new(1, 1, 1, 8, DType::F32);
+    sequence.hop(&[0], 20, usize::MAX, false);
+    let with =
+        |pages: &[u32], len, first, layer| HopPages { pages: pages.into(), len, first, layer };
+    let fits = |pages, frames| sequence.memory.hop(&[pages], frames, 1, LAYERS).is_some();
+    let held = sequence.pages[0].as_slice();
+    assert!(fits(with(held, 20, 0, 1), 12));
+    assert!(!fits(with(held, 20, 0, 1), 13), "more than the pages' positions");
+    assert!(!fits(with(held, 20, 21, 1), 12), "a window after the end");
+    assert!(!fits(with(held, 20, 0, 2), 12), "more than the pages' layers");
+    assert!(!fits(with(&[held[0], 99], 20, 0, 1), 12), "a page that there is not");
 }
 
 /// Protects pages in bf16: results are near those of f32.
 #[test]
 #[ignore = "needs a device with bf16: run with MYNAH_DEVICE=cuda and --include-ignored"]
 fn pages_may_be_bf16() {
-    let (heads, frames) = (2, 60);
-    let qkv = random([2, 2 * frames, 3 * heads * 32]) * 0.5;
-    let mut pages: Vec<HopPage> = Vec::new();
-    for i in 0..2 {
-        let hop = qkv.clone().narrow(1, i * frames, frames);
-        let mut attention = HopAttention::new(&there(&hop), heads).unwrap().halved();
-        if pages.is_empty() {
-            pages.push(attention.page(2, 1));
-            assert_eq!(pages[0].bytes(), 2 * 2 * heads * PAGE * 32 * 2);
-        }
-        attention.run(0, 2, &mut pages, 0, None);
-        let seen = qkv.clone().narrow(1, 0, (i + 1) * frames);
-        let want = reference(&seen, heads, frames, (i + 1) * frames, None);
-        assert_close("bf16", attention.finish(), want, 1e-2);
+    let mut sequence = Hops::new(1, 2, 2, 32, DType::BF16);
+    for frames in [60, 60] {
+        let error = sequence.hop(&[0], frames, usize::MAX, false);
+        assert!(error < 1e-2, "{error:e}");
     }
 }

@@ -1,33 +1,53 @@
 //! The memory of pages: how many there are, and what becomes of them as a whole.
 
-use super::super::{buffer, element, into_cube};
-use super::store::{copy_page, widen};
-use super::{PageShape, Shape, everywhere};
+use super::super::{VECTOR, buffer, element, into_cube};
+use super::PageShape;
 use burn::tensor::{DType, Device, Tensor};
+use burn_cubecl::cubecl;
 use burn_cubecl::tensor::CubeTensor;
+use cubecl::ir::ElemType;
+use cubecl::prelude::*;
+
+/// Threads of a cube.
+const THREADS: usize = 256;
+
+impl PageShape {
+    /// Elements that are read at once.
+    pub(in super::super) fn vector(self) -> usize {
+        let half = self.head_dim / 2;
+        [VECTOR, 2].into_iter().find(|v| half.is_multiple_of(*v)).unwrap_or(1)
+    }
+
+    fn elements(self) -> usize {
+        2 * self.layers * self.kv_heads * self.head_dim * self.positions
+    }
+
+    /// Vectors of a page.
+    pub(in super::super) fn vectors(self) -> usize {
+        self.elements() / self.vector()
+    }
+}
 
 /// The memory of some pages, which are numbered from 0.
 #[derive(Debug)]
 pub(crate) struct PageMemory {
-    /// `[pages, layers, kv_heads, 2, ..]`: keys `[head_dim / vector, PAGE, vector]`, then values
-    /// `[PAGE, head_dim]`. Anything while there are no pages.
-    pub(super) memory: CubeTensor,
-    pub(super) pages: usize,
-    pub(super) shape: PageShape,
-    pub(super) compiled: Shape,
-    pub(super) dtype: DType,
+    /// `[pages, elements]`, in the order of whoever uses them. Anything while there are no pages.
+    pub(in super::super) memory: CubeTensor,
+    pub(in super::super) pages: usize,
+    pub(in super::super) shape: PageShape,
+    pub(in super::super) dtype: DType,
 }
 
 impl PageMemory {
     /// No pages as yet, of numbers in `dtype`, which is f32 or bf16. None where the device is not
-    /// one of ours or has not the means.
+    /// one of ours.
     pub fn new(device: &Device, shape: PageShape, dtype: DType) -> Option<Self> {
-        if !matches!(dtype, DType::F32 | DType::BF16) || *device == Device::flex() {
+        let known = matches!(dtype, DType::F32 | DType::BF16) && shape.elements() > 0;
+        if !known || *device == Device::flex() {
             return None;
         }
-        let compiled = shape.compiled()?;
         let memory = into_cube(Tensor::<1>::zeros([1], device))?;
-        Some(Self { memory, pages: 0, shape, compiled, dtype })
+        Some(Self { memory, pages: 0, shape, dtype })
     }
 
     pub fn pages(&self) -> usize {
@@ -44,7 +64,7 @@ impl PageMemory {
         let bytes = self.memory.client.properties().memory.max_page_size;
         let by_bytes = usize::try_from(bytes).unwrap_or(usize::MAX) / self.page_bytes();
         // Indices are of 32 bits.
-        by_bytes.min(u32::MAX as usize / self.compiled.page)
+        by_bytes.min(u32::MAX as usize / self.shape.vectors())
     }
 
     /// Becomes as many pages, up to [`Self::most_pages`]; those there are keep what they hold.
@@ -53,10 +73,12 @@ impl PageMemory {
             return;
         }
         let CubeTensor { client, device, .. } = self.memory.clone();
-        let handle = client.empty(pages * self.page_bytes());
+        // Not from the allocator's pools: those would make all their memory as large as this.
+        let bytes = pages * self.page_bytes();
+        let handle = client.memory_dedicated_allocation((), |()| client.empty(bytes));
         let grown = [pages, self.shape.elements()].into();
         let grown = CubeTensor::new_contiguous(client, device, grown, handle, self.dtype);
-        let vectors = self.pages * self.compiled.page;
+        let vectors = self.pages * self.shape.vectors();
         let from = std::mem::replace(&mut self.memory, grown);
         self.pages = pages;
         if vectors > 0 {
@@ -85,9 +107,9 @@ impl PageMemory {
         if from.max(to) as usize >= self.pages {
             return;
         }
-        let (cubes, dim) = everywhere(self.compiled.page);
+        let (cubes, dim) = everywhere(self.shape.vectors());
         let (client, vector) = (&self.memory.client, self.shape.vector());
-        let (memory, count) = (buffer(&self.memory, vector), self.compiled.page as u32);
+        let (memory, count) = (buffer(&self.memory, vector), self.shape.vectors() as u32);
         // SAFETY: both pages are within the memory.
         unsafe {
             copy_page::launch_unchecked(
@@ -102,5 +124,43 @@ impl PageMemory {
                 element(self.dtype),
             );
         }
+    }
+}
+
+/// Cubes whose threads together make so many elements, each one or more.
+pub(in super::super) fn everywhere(elements: usize) -> (CubeCount, CubeDim) {
+    let cubes = elements.div_ceil(THREADS).clamp(1, 1 << 15);
+    (CubeCount::Static(cubes as u32, 1, 1), CubeDim::new_1d(THREADS as u32))
+}
+
+/// So many vectors of `from` to the beginning of `to`.
+#[cube(launch_unchecked)]
+fn widen<W: Float, N: Size>(
+    from: &[Vector<W, N>],
+    to: &mut [Vector<W, N>],
+    count: u32,
+    #[define(W)] _kept: ElemType,
+) {
+    let mut i = ABSOLUTE_POS;
+    while i < count as usize {
+        to[i] = from[i];
+        i += CUBE_COUNT * THREADS;
+    }
+}
+
+/// Page `to` becomes what page `from` is, of `count` vectors each.
+#[cube(launch_unchecked)]
+fn copy_page<W: Float, N: Size>(
+    memory: &mut [Vector<W, N>],
+    from: u32,
+    to: u32,
+    count: u32,
+    #[define(W)] _kept: ElemType,
+) {
+    let mut i = ABSOLUTE_POS;
+    while i < count as usize {
+        let value = memory[(from * count) as usize + i];
+        memory[(to * count) as usize + i] = value;
+        i += CUBE_COUNT * THREADS;
     }
 }
