@@ -8,7 +8,6 @@
 
 mod conv1d;
 mod decode;
-mod draw;
 mod elementwise;
 mod hop_attention;
 mod norm;
@@ -21,12 +20,11 @@ mod testing;
 
 pub(crate) use conv1d::{After, Before, Convolution};
 pub(crate) use decode::{PAGE, PageMemory, PageRows, PageShape, PageStep};
-pub(crate) use draw::{Draw, Picked};
 pub(crate) use elementwise::{Map, map};
 pub(crate) use hop_attention::{HopAttention, HopPage, MOST_HOP_PAGES, RelativePositions};
 pub(crate) use norm::{layer_norm, rms_norm};
 pub(crate) use product::{Product, ProductInput};
-pub(crate) use sample::sample;
+pub(crate) use sample::{Draw, Picked, sample};
 pub(crate) use snake::Alpha;
 pub(crate) use spectrum::Spectrum;
 #[cfg(test)]
