@@ -86,12 +86,18 @@ fn map_all<N: Size>(
             out[i] = value * Vector::new(0.5f32) * (Vector::new(1f32) + area);
         }
         if comptime!(map == Map::Silu) {
-            out[i] = value / (Vector::new(1f32) + (Vector::new(0f32) - value).exp());
+            out[i] = silu::<N>(value);
         }
         if comptime!(map == Map::Mish) {
             out[i] = mish::<N>(value);
         }
     }
+}
+
+/// [`Map::Silu`] of a vector.
+#[cube]
+pub(super) fn silu<N: Size>(x: Vector<f32, N>) -> Vector<f32, N> {
+    x / (Vector::new(1f32) + (Vector::new(0f32) - x).exp())
 }
 
 /// `tanh(ln(1 + e))` is `e (e + 2) / (e (e + 2) + 2)`, which is 1 in f32 from 20 on.
