@@ -34,7 +34,7 @@ struct Softmax {
     total: f32,
 }
 
-/// `source` is `queries` of [`store`](super::store::store), or where the rows are `alone` its `qkv`.
+/// `source` is `queries` of `store`, or where the rows are `alone` its `qkv`.
 #[cube(launch_unchecked)]
 pub(super) fn attend<W: Float, N: Size>(
     source: &[Vector<f32, N>],
@@ -141,7 +141,7 @@ pub(super) fn attend<W: Float, N: Size>(
     }
 }
 
-/// What [`store`](super::store::store) does, of a row that is alone: its queries come to shared
+/// What `store` does, of a row that is alone: its queries come to shared
 /// memory, its key and its value to the page and to `own`.
 #[cube]
 fn take_in<W: Float, N: Size>(
