@@ -1,5 +1,5 @@
-//! The kernels of the transforms, which write out their sums. What gives a sample adds up the frames
-//! that reach it: nothing is written twice.
+//! The kernels of the transforms. What gives a sample adds up the frames that reach it: nothing is
+//! written twice.
 
 use super::{Shape, THREADS};
 use burn_cubecl::cubecl;

@@ -1,7 +1,7 @@
 //! The short-time Fourier transform of a vocoder's source and the inverse one of its output, each
 //! in one launch with all that is about it.
 //!
-//! Transforms are short there, 16 samples, so nothing is gained by a fast one.
+//! Transforms are short there, 16 samples, so the sums are written out.
 
 mod kernel;
 #[cfg(test)]
