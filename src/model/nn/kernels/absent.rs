@@ -1,7 +1,7 @@
 //! What stands in for the kernels of GPUs in a binary without them: none can be made, so none is
 //! ever run.
 
-#[path = "cube/draw.rs"]
+#[path = "cube/sample/draw.rs"]
 mod draw;
 #[path = "cube/pages/shape.rs"]
 mod pages;

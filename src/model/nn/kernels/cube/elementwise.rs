@@ -86,12 +86,18 @@ fn map_all<N: Size>(
             out[i] = value * Vector::new(0.5f32) * (Vector::new(1f32) + area);
         }
         if comptime!(map == Map::Silu) {
-            out[i] = value / (Vector::new(1f32) + (Vector::new(0f32) - value).exp());
+            out[i] = silu::<N>(value);
         }
         if comptime!(map == Map::Mish) {
             out[i] = mish::<N>(value);
         }
     }
+}
+
+/// [`Map::Silu`] of a vector.
+#[cube]
+pub(super) fn silu<N: Size>(x: Vector<f32, N>) -> Vector<f32, N> {
+    x / (Vector::new(1f32) + (Vector::new(0f32) - x).exp())
 }
 
 /// `tanh(ln(1 + e))` is `e (e + 2) / (e (e + 2) + 2)`, which is 1 in f32 from 20 on.
@@ -104,40 +110,30 @@ pub(super) fn mish<N: Size>(x: Vector<f32, N>) -> Vector<f32, N> {
 
 #[cfg(test)]
 mod on_a_gpu {
-    use super::super::test_device;
+    use super::super::testing::{assert_each_close, there, uniform};
     use super::*;
-    use burn::tensor::{Device, Distribution, activation};
+    use burn::tensor::activation;
 
     /// Protects the formulas over the whole range, counts that no vector divides, views whose
     /// elements lie apart, and others who hold the tensor.
     #[test]
     fn equals_burns() {
-        let gpu = test_device();
         for shape in [[1, 1], [3, 5], [7, 1000], [40, 256]] {
-            let x: Tensor<2> =
-                Tensor::random(shape, Distribution::Uniform(-40.0, 40.0), &Device::flex());
+            let x = uniform(shape, -40.0, 40.0);
             let kinds: [(Map, fn(Tensor<2>) -> Tensor<2>); 3] = [
                 (Map::Gelu, activation::gelu),
                 (Map::Silu, activation::silu),
                 (Map::Mish, activation::mish),
             ];
             for (kind, burns) in kinds {
-                let there = x.clone().to_device(&gpu);
                 let close = |got: Tensor<2>, want: Tensor<2>| {
-                    let got: Vec<f32> = got.into_data().iter().collect();
-                    let want: Vec<f32> = want.into_data().iter().collect();
-                    assert_eq!(got.len(), want.len());
-                    for (got, want) in got.into_iter().zip(want) {
-                        assert!(
-                            (got - want).abs() <= 1e-5 * (1.0 + want.abs()),
-                            "{kind:?}: {got}, not {want}"
-                        );
-                    }
+                    assert_each_close(&format!("{kind:?}"), got, want, 1e-5);
                 };
-                close(map(there.clone(), kind).unwrap(), burns(x.clone()));
-                close(map(there.clone().transpose(), kind).unwrap(), burns(x.clone().transpose()));
-                close(there.clone(), x.clone());
-                close(map(there, kind).unwrap(), burns(x.clone()));
+                let held = there(&x);
+                close(map(held.clone(), kind).unwrap(), burns(x.clone()));
+                close(map(held.clone().transpose(), kind).unwrap(), burns(x.clone().transpose()));
+                close(held.clone(), x.clone());
+                close(map(held, kind).unwrap(), burns(x.clone()));
             }
         }
     }

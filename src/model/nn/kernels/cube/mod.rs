@@ -4,11 +4,13 @@
 //! Activations are f32; weights may be bf16, sums are f32 always. A kernel is launched for the
 //! stream of its caller and nothing waits for it.
 //!
+//! A kernel of some length has a folder: its host side is in `mod.rs`, what runs on the device in
+//! `kernel.rs`, and its tests in `on_a_gpu.rs`.
+//!
 //! What is used outside has a stand-in in `kernels/absent.rs`, for binaries without GPUs.
 
 mod conv1d;
 mod decode;
-mod draw;
 mod elementwise;
 mod hop_attention;
 mod norm;
@@ -22,13 +24,12 @@ mod testing;
 
 pub(crate) use conv1d::{After, Before, Convolution};
 pub(crate) use decode::{PageStep, decodes};
-pub(crate) use draw::{Draw, Picked};
 pub(crate) use elementwise::{Map, map};
 pub(crate) use hop_attention::{HopStep, RelativePositions, attend_whole, attends_hops};
 pub(crate) use norm::{layer_norm, rms_norm};
 pub(crate) use pages::{HopPages, PAGE, PageMemory, PageRows, PageShape};
 pub(crate) use product::{Product, ProductInput};
-pub(crate) use sample::sample;
+pub(crate) use sample::{Draw, Picked, sample};
 pub(crate) use snake::Alpha;
 pub(crate) use spectrum::Spectrum;
 #[cfg(test)]
@@ -80,7 +81,8 @@ fn buffer(x: &CubeTensor, vector: usize) -> BufferArg {
     unsafe { BufferArg::from_raw_parts(x.handle.clone(), x.meta.num_elements() / vector) }
 }
 
-/// The type of numbers that a kernel takes in f32 or in bf16.
+/// The type of weights or kept values, f32 or bf16. It is an argument of a launch (`#[define]`) and
+/// not a generic one, so that a launch is written once for both.
 fn element(dtype: DType) -> ElemType {
     match dtype {
         DType::BF16 => ElemType::Float(FloatKind::BF16),

@@ -186,43 +186,28 @@ fn total(sums: &mut [f32], mine: f32, #[comptime] team: usize) -> f32 {
 
 #[cfg(test)]
 mod on_a_gpu {
-    use super::super::test_device;
+    use super::super::testing::{assert_each_close, random, test_device, there};
     use super::*;
-    use burn::tensor::{Device, Distribution, activation, module};
+    use burn::tensor::{Device, activation, module};
 
     /// Protects rows of fewer and of more vectors than threads, counts of rows that fill no cube,
     /// and rows whose mean is far from zero.
     #[test]
     fn equals_plain_operations() {
-        let gpu = test_device();
         for (rows, size) in [(1, 4), (1, 896), (3, 256), (57, 512), (5, 1280), (2, 4864)] {
-            let random = |shape: [usize; 2], mean| -> Tensor<2> {
-                Tensor::random(shape, Distribution::Normal(mean, 2.0), &Device::flex())
-            };
-            let x = random([rows, size], 5.0);
-            let (gain, shift) = (random([1, size], 1.0), random([1, size], 0.0));
-            let (gain, shift): (Tensor<1>, Tensor<1>) =
-                (gain.reshape([size]), shift.reshape([size]));
-            let (g, s) = (gain.clone().to_device(&gpu), shift.clone().to_device(&gpu));
-            let there = x.clone().to_device(&gpu);
+            let x = random([rows, size]) * 2.0 + 5.0;
+            let (gain, shift) = (random([size]) * 2.0 + 1.0, random([size]) * 2.0);
+            let (held, g, s) = (there(&x), there(&gain), there(&shift));
             let layer = module::layer_norm(x.clone(), gain.clone(), Some(shift), 1e-5);
             let square = (x.clone() * x.clone()).mean_dim(1);
             let rms = x.clone() / (square + 1e-6).sqrt() * gain.unsqueeze::<2>();
             let pairs = [
-                (layer_norm(there.clone(), &g, &s, 1e-5, false), layer.clone()),
-                (layer_norm(there.clone(), &g, &s, 1e-5, true), activation::mish(layer)),
-                (rms_norm(there, &g, 1e-6), rms),
+                (layer_norm(held.clone(), &g, &s, 1e-5, false), layer.clone()),
+                (layer_norm(held.clone(), &g, &s, 1e-5, true), activation::mish(layer)),
+                (rms_norm(held, &g, 1e-6), rms),
             ];
             for (got, want) in pairs {
-                let got: Vec<f32> = got.unwrap().into_data().iter().collect();
-                let want: Vec<f32> = want.into_data().iter().collect();
-                assert_eq!(got.len(), want.len());
-                for (got, want) in got.into_iter().zip(want) {
-                    assert!(
-                        (got - want).abs() <= 1e-5 * (1.0 + want.abs()),
-                        "{rows} x {size}: {got}, not {want}"
-                    );
-                }
+                assert_each_close(&format!("{rows} x {size}"), got.unwrap(), want, 1e-5);
             }
         }
     }

@@ -78,34 +78,24 @@ pub(super) fn snaked(x: f32, a: f32) -> f32 {
 
 #[cfg(test)]
 mod on_a_gpu {
-    use super::super::test_device;
+    use super::super::testing::{assert_each_close, random, there, uniform};
     use super::*;
-    use burn::tensor::{Device, Distribution};
 
     /// Protects the way from a row to its channel, in batches and about the edges of a cube, and
     /// others who hold the tensor.
     #[test]
     fn equals_plain_operations() {
-        let gpu = test_device();
         for shape in [[1, 1, 1], [1, 3, 7], [2, 5, 1023], [3, 64, 1025], [2, 2, 0]] {
-            let alpha: Tensor<1> =
-                Tensor::random([shape[1]], Distribution::Uniform(0.05, 8.0), &Device::flex());
-            let x: Tensor<3> =
-                Tensor::random(shape, Distribution::Normal(0.0, 3.0), &Device::flex());
-            let a = Alpha::new(&alpha.clone().to_device(&gpu)).unwrap();
-            let there = x.clone().to_device(&gpu);
-            let shared = a.forward(there.clone());
-            let alone = a.forward(there);
+            let (alpha, x) = (uniform([shape[1]], 0.05, 8.0), random(shape) * 3.0);
+            let a = Alpha::new(&there(&alpha)).unwrap();
+            let held = there(&x);
+            let shared = a.forward(held.clone());
+            let alone = a.forward(held);
             let alpha: Tensor<3> = alpha.reshape([1, shape[1], 1]);
             let sine = (x.clone() * alpha.clone()).sin();
-            let want: Vec<f32> =
-                (x + sine.clone() * sine / (alpha + 1e-9)).into_data().iter().collect();
+            let want = x + sine.clone() * sine / (alpha + 1e-9);
             for got in [shared, alone] {
-                assert_eq!(got.dims(), shape);
-                let got: Vec<f32> = got.into_data().iter().collect();
-                for (got, want) in got.into_iter().zip(&want) {
-                    assert!((got - want).abs() <= 2e-5 * (1.0 + want.abs()), "{got}, not {want}");
-                }
+                assert_each_close(&format!("{shape:?}"), got, want.clone(), 2e-5);
             }
         }
     }

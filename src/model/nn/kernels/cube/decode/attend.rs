@@ -26,18 +26,15 @@ struct Work {
     pages: usize,
 }
 
-/// The softmax of a head so far, of a thread that has a share of it.
+/// The softmax of a head so far.
 #[derive(CubeType)]
 struct Softmax {
-    head: usize,
-    /// The place of the thread among those that share the head.
-    member: usize,
     most: f32,
     /// Of the thread's share.
     total: f32,
 }
 
-/// `source` is `queries` of [`store`](super::store::store), or where the rows are `alone` its `qkv`.
+/// `source` is `queries` of `store`, or where the rows are `alone` its `qkv`.
 #[cube(launch_unchecked)]
 pub(super) fn attend<W: Float, N: Size>(
     source: &[Vector<f32, N>],
@@ -80,8 +77,11 @@ pub(super) fn attend<W: Float, N: Size>(
     }
     sync_cube();
 
-    let mut softmax =
-        Softmax { head: thread / team, member: thread % team, most: f32::new(UNSEEN), total: 0f32 };
+    // Of the head whose softmax the thread shares.
+    let asked = thread / team;
+    let member = thread % team;
+    let mut softmax = Softmax { most: f32::new(UNSEEN), total: 0f32 };
+
     // Of the columns whose sums the thread shares.
     let lane = thread % lanes;
     let part = thread / lanes;
@@ -97,7 +97,7 @@ pub(super) fn attend<W: Float, N: Size>(
     while from <= position {
         score::<W, N>(tables, &*memory, &queries, &own, &mut scores, from, &work, shape);
         sync_cube();
-        weigh(&mut softmax, &mut scores, &mut shares, &mut scales, shape);
+        weigh(&mut softmax, &mut scores, &mut shares, &mut scales, asked, member, shape);
         sync_cube();
         mix::<W, N>(
             tables, &*memory, &own, &scores, &scales, &mut acc, from, lane, part, &work, shape,
@@ -106,8 +106,8 @@ pub(super) fn attend<W: Float, N: Size>(
         from += THREADS;
     }
 
-    if softmax.head < group {
-        shares[softmax.head * team + softmax.member] = softmax.total;
+    if asked < group {
+        shares[asked * team + member] = softmax.total;
     }
     // The sums of the parts come together, some heads at a time.
     let exchanged = comptime!(shape.exchanged);
@@ -141,7 +141,7 @@ pub(super) fn attend<W: Float, N: Size>(
     }
 }
 
-/// What [`store`](super::store::store) does, of a row that is alone: its queries come to shared
+/// What `store` does, of a row that is alone: its queries come to shared
 /// memory, its key and its value to the page and to `own`.
 #[cube]
 fn take_in<W: Float, N: Size>(
@@ -227,41 +227,44 @@ fn score<W: Float, N: Size>(
     }
 }
 
-/// Weights in place of a block's scores, and in `scales` what the sums before are worth beside them.
+/// Weights in place of a block's scores, and in `scales` what the sums before are worth beside
+/// them. `asked` is the thread's head, `member` its place among those that share it.
 #[cube]
 fn weigh(
     softmax: &mut Softmax,
     scores: &mut [f32],
     shares: &mut [f32],
     scales: &mut [f32],
+    asked: usize,
+    member: usize,
     #[comptime] shape: Shape,
 ) {
     let group = comptime!(shape.heads / shape.kv_heads);
     let team = comptime!(shape.team);
-    if softmax.head < group {
+    if asked < group {
         let mut largest = f32::new(UNSEEN);
         for i in 0..comptime!(THREADS / team) {
-            largest = larger(largest, scores[softmax.head * THREADS + i * team + softmax.member]);
+            largest = larger(largest, scores[asked * THREADS + i * team + member]);
         }
-        shares[softmax.head * team + softmax.member] = largest;
+        shares[asked * team + member] = largest;
     }
     sync_cube();
-    if softmax.head < group {
+    if asked < group {
         let mut largest = softmax.most;
         for i in 0..team {
-            largest = larger(largest, shares[softmax.head * team + i]);
+            largest = larger(largest, shares[asked * team + i]);
         }
         let scale = (softmax.most - largest).exp();
         softmax.most = largest;
         softmax.total = softmax.total * scale;
         for i in 0..comptime!(THREADS / team) {
-            let at = softmax.head * THREADS + i * team + softmax.member;
+            let at = asked * THREADS + i * team + member;
             let weight = (scores[at] - largest).exp();
             scores[at] = weight;
             softmax.total += weight;
         }
-        if softmax.member == 0 {
-            scales[softmax.head] = scale;
+        if member == 0 {
+            scales[asked] = scale;
         }
     }
 }
