@@ -1,6 +1,7 @@
-// Mesa's Vulkan driver for processors, lavapipe, with one repair: what cubecl-spirv 0.11.3 writes for
+// Mesa's Vulkan driver for processors, lavapipe, with two changes. What cubecl-spirv 0.11.3 writes for
 // shared memory, where a driver has no VK_KHR_workgroup_memory_explicit_layout, is a variable whose
-// type is a pointer to a pointer. lavapipe ends the process over it.
+// type is a pointer to a pointer: lavapipe ends the process over it, so it is repaired. And a buffer
+// may be larger than the 128 MiB that lavapipe admits, as on a GPU: caches are one buffer.
 #include <dlfcn.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -61,12 +62,36 @@ static int repaired(void *device, const Module *module, const void *allocator, v
     return result;
 }
 
+// Where VkPhysicalDeviceProperties has maxStorageBufferRange, and VkPhysicalDeviceProperties2 has it.
+enum { RANGE = 324, RANGE_2 = 16 + RANGE };
+static const uint32_t range = 1u << 31;
+typedef void (*Properties)(void *, char *);
+static Properties properties, properties_2;
+
+static void widened(void *device, char *told) {
+    properties(device, told);
+    memcpy(told + RANGE, &range, sizeof range);
+}
+
+static void widened_2(void *device, char *told) {
+    properties_2(device, told);
+    memcpy(told + RANGE_2, &range, sizeof range);
+}
+
 static Function device_function(void *device, const char *name);
 
 static Function ours(const char *name, Function function) {
     if (function && !strcmp(name, "vkCreateShaderModule")) {
         create_module = (CreateModule)function;
         return (Function)repaired;
+    }
+    if (function && !strcmp(name, "vkGetPhysicalDeviceProperties")) {
+        properties = (Properties)function;
+        return (Function)widened;
+    }
+    if (function && !strncmp(name, "vkGetPhysicalDeviceProperties2", 30)) {
+        properties_2 = (Properties)function;
+        return (Function)widened_2;
     }
     if (function && !strcmp(name, "vkGetDeviceProcAddr")) {
         device_functions = (GetFunction)function;
@@ -87,7 +112,7 @@ Function vk_icdGetInstanceProcAddr(void *instance, const char *name) {
 
 Function vk_icdGetPhysicalDeviceProcAddr(void *instance, const char *name) {
     GetFunction function = (GetFunction)dlsym(driver(), "vk_icdGetPhysicalDeviceProcAddr");
-    return function ? function(instance, name) : 0;
+    return function ? ours(name, function(instance, name)) : 0;
 }
 
 int vk_icdNegotiateLoaderICDInterfaceVersion(uint32_t *version) {

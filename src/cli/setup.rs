@@ -114,7 +114,8 @@ pub fn load_options(config: &Config) -> LoadOptions {
 
 /// Replaces device `auto` by what it comes to on this machine, so that everybody who asks the
 /// settings is told the same. Gives why it is not a GPU, if it is not: there is none that can be
-/// used, or it has too little memory for what `footprint` says.
+/// used, or it has too little memory for what `footprint` says; and if it is, why the weights are
+/// not in the numbers that the settings ask for.
 pub fn settle_device(
     config: &mut Config,
     footprint: impl FnOnce(&Config) -> Result<Footprint, Failure>,
@@ -130,6 +131,7 @@ pub fn settle_device(
         && let Some(memory) = device::by_name(&name).ok().and_then(|on| device::memory(&on))
         // What is wrong with the model is told when it is loaded.
         && let Ok(footprint) = footprint(config)
+        && let footprint = footprint.in_precision(load_options(config).precision)
         && let Err(large) =
             Budget::new(footprint, &config.engine, config.flow.left_blocks).check(memory)
     {
@@ -137,6 +139,12 @@ pub fn settle_device(
         name = "cpu".into();
     }
     config.model.device = name;
+    if reason.is_none() && config.model.dtype == "f16" {
+        config.model.dtype = "f32".into();
+        return Some(
+            "model.dtype `f16` is for the CPU, but device `auto` is a GPU: its weights are f32; set `bf16` for half the memory".into(),
+        );
+    }
     reason.map(|reason| format!("device `auto` is the CPU: {reason}"))
 }
 
@@ -195,7 +203,7 @@ fn check_memory(
     footprint: impl FnOnce() -> Result<Footprint, ModelError>,
 ) -> Result<(), Failure> {
     let Some(memory) = device::memory(on) else { return Ok(()) };
-    let footprint = footprint()?;
+    let footprint = footprint()?.in_precision(load_options(config).precision);
     let budget = Budget::new(footprint, &config.engine, config.flow.left_blocks);
     budget.check(memory)?;
     tracing::info!("memory of the GPU: {budget} of {} MiB free", memory.free >> 20);

@@ -3,10 +3,11 @@
 use super::ModelError;
 use super::config::ModelConfig;
 use super::model::Component;
+use crate::model::nn::Precision;
 use crate::model::weights::Weights;
 use std::path::Path;
 
-/// All numbers on a device other than the CPU are f32.
+/// Bytes of a number, f32 unless told otherwise.
 const ELEMENT: u64 = size_of::<f32>() as u64;
 /// Keys and values.
 const PAIR: u64 = 2;
@@ -49,6 +50,16 @@ impl Footprint {
         Self { weights, ..Self::of_config(&ModelConfig::default()) }
     }
 
+    /// With what the flow keeps in the numbers that a model of this precision keeps it in. Weights
+    /// count as f32 whatever they are.
+    #[must_use]
+    pub fn in_precision(self, precision: Precision) -> Self {
+        match precision {
+            Precision::Bf16 => Self { flow_second: self.flow_second / 2, ..self },
+            Precision::F16 | Precision::F32 => self,
+        }
+    }
+
     /// Without the weights.
     pub(super) fn of_config(config: &ModelConfig) -> Self {
         let llm = &config.llm;
@@ -89,6 +100,8 @@ mod tests {
         let estimator = 50 * 2 * 2_293_760;
         let encoder = 25 * 6 * 512 * 2 * 4 + 50 * 4 * 512 * 2 * 4;
         assert_eq!(footprint.flow_second, estimator + encoder);
+        let halved = footprint.in_precision(Precision::Bf16);
+        assert_eq!((halved.flow_second, halved.slot), ((estimator + encoder) / 2, footprint.slot));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 use super::kernels::{
-    Activation, Norm, Product, ProductInput, SkinnyMatrix, activation, gated_silu, multiply_windows,
+    Activation, Norm, Product, ProductInput, SkinnyMatrix, activation, gated_silu, matmul,
+    multiply_windows,
 };
 use super::norm::{LayerNorm, RmsNorm};
 use crate::model::weights::{Precision, Scope, WeightsError};
@@ -61,7 +62,7 @@ impl Linear {
         let x = x.reshape([rows, self.input]);
         let y = match &self.map {
             Map::Plain(plain) => {
-                let y = x.matmul(plain.weight.clone());
+                let y = matmul(x, plain.weight.clone());
                 match &plain.bias {
                     Some(bias) => y + bias.clone().unsqueeze::<2>(),
                     None => y,

@@ -21,10 +21,10 @@ pub use kernels::activation;
 #[cfg(all(test, feature = "cube"))]
 pub(crate) use kernels::cube::test_device;
 pub(crate) use kernels::{
-    Distances, Draw, PAGE, PageShape, Picked, Product, ProductInput, Snake, Spectrum, add_tone,
-    attention, decode_attention, multiply_windows, on_pool, polar, sample,
+    Distances, Draw, PAGE, PageShape, Picked, Product, ProductInput, Snake, Spectrum, Tails,
+    add_tone, attention, decode_attention, matmul, multiply_windows, on_pool, polar, sample,
 };
-pub(crate) use kernels::{RelativePositions, attend_whole, attends_hops};
+pub(crate) use kernels::{RelativePositions, attend_whole, attends_hops, beside, guided_step};
 pub use kv_cache::{CacheFull, KvCache};
 pub(crate) use kv_pool::{KvPool, PoolHop, PoolStep};
 pub(crate) use linear::kept;

@@ -1,3 +1,4 @@
+use super::kernels::cube::Mish;
 use super::kernels::{activation, cube, rms_norm};
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::{Tensor, module};
@@ -21,14 +22,20 @@ impl LayerNorm {
 
     /// `[.., size]` to the same shape.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        cube::layer_norm(x, &self.weight, &self.bias, self.eps, false)
+        cube::layer_norm(x, &self.weight, &self.bias, self.eps, None)
             .unwrap_or_else(|x| self.portable(x))
     }
 
     /// `mish` of [`Self::forward`].
     pub fn forward_mish<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        cube::layer_norm(x, &self.weight, &self.bias, self.eps, true)
+        cube::layer_norm(x, &self.weight, &self.bias, self.eps, Some(Mish::Alone))
             .unwrap_or_else(|x| activation::mish(self.portable(x)))
+    }
+
+    /// [`Self::forward_mish`], plus `row` `[size]`.
+    pub fn forward_mish_plus<const D: usize>(&self, x: Tensor<D>, row: &Tensor<1>) -> Tensor<D> {
+        cube::layer_norm(x, &self.weight, &self.bias, self.eps, Some(Mish::Plus(row)))
+            .unwrap_or_else(|x| activation::mish(self.portable(x)) + row.clone().unsqueeze::<D>())
     }
 
     fn portable<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {

@@ -2,7 +2,7 @@
 
 use super::{folded_conv1d, size};
 use crate::model::cosyvoice2::config::CampplusConfig;
-use crate::model::nn::{BatchNorm, Conv1d, ConvOptions};
+use crate::model::nn::{BatchNorm, Conv1d, ConvOptions, matmul};
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::activation::{relu, sigmoid};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -143,12 +143,12 @@ impl Context {
 
     /// `[batch, channels, frames]` to `[batch, channels, segments]`.
     fn pool(&self, x: Tensor<3>) -> Tensor<3> {
-        x.matmul(self.pool.clone())
+        matmul(x, self.pool.clone())
     }
 
     /// `[batch, channels, segments]` to `[batch, channels, frames]`.
     fn spread(&self, x: Tensor<3>) -> Tensor<3> {
-        x.matmul(self.spread.clone())
+        matmul(x, self.spread.clone())
     }
 }
 

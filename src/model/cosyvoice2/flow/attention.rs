@@ -1,7 +1,7 @@
 //! Self-attention with relative positions (Dai et al. 2019), as the encoder's layers use it.
 
 use super::cache::{Past, attend};
-use crate::model::nn::{self, Linear, RelativePositions, attend_whole};
+use crate::model::nn::{self, Linear, RelativePositions, attend_whole, matmul};
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::{Device, Tensor, TensorData};
 use std::sync::Mutex;
@@ -118,11 +118,11 @@ impl RelativeAttention {
                 return self.output.forward_rows(mixed);
             }
         }
-        let position = align_distances(by_distance.matmul(distances), keys);
+        let position = align_distances(matmul(by_distance, distances), keys);
         let (mut scores, mut values, mut start) = (Vec::new(), Vec::new(), 0);
         for (key, value) in runs {
             let length = value.dims()[2];
-            let content = query.clone().matmul(key);
+            let content = matmul(query.clone(), key);
             let score = content + position.clone().narrow(3, start, length);
             scores.push(match bias {
                 Some(bias) => score + bias.clone().narrow(3, start, length),

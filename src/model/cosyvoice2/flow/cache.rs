@@ -3,7 +3,7 @@
 //! [`FlowPages`]: super::pages::FlowPages
 
 use super::tensor_bytes;
-use crate::model::nn::{PoolHop, activation};
+use crate::model::nn::{PoolHop, activation, matmul};
 use burn::tensor::{Device, Tensor, TensorData};
 use std::collections::VecDeque;
 
@@ -146,7 +146,7 @@ pub enum Past<'a, 'c> {
 /// queries, heads * head_dim]`.
 pub fn attend(scores: Vec<Tensor<4>>, values: Vec<Tensor<4>>) -> Tensor<3> {
     let weights = activation::softmax(scores);
-    let mixed = weights.into_iter().zip(values).map(|(weights, values)| weights.matmul(values));
+    let mixed = weights.into_iter().zip(values).map(|(weights, values)| matmul(weights, values));
     let Some(mixed) = mixed.reduce(|sum, run| sum + run) else {
         unreachable!("a query sees itself")
     };

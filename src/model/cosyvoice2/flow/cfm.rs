@@ -6,6 +6,7 @@ use super::estimator::{Estimator, EstimatorState, StepTime};
 use super::noise;
 use super::pages::{FlowPages, FlowPools};
 use crate::model::cosyvoice2::config::FlowConfig;
+use crate::model::nn::{beside, guided_step};
 use burn::tensor::{Device, Tensor};
 use rayon::prelude::*;
 use std::any::Any;
@@ -204,6 +205,9 @@ impl Solver {
         for (of, velocity) in done {
             match velocity {
                 Ok(velocity) => {
+                    if self.step_in_place(members, &of, &velocity) {
+                        continue;
+                    }
                     let each = velocity.chunk(of.len(), 0);
                     of.into_iter().zip(each).for_each(|(member, v)| rows[member].push(v));
                 }
@@ -272,11 +276,13 @@ impl Solver {
         job: &mut Job,
         pools: Option<(&FlowPools, Option<usize>)>,
     ) -> Tensor<3> {
-        let inputs = job.inputs.iter().map(|(x, condition)| {
-            let x = x.clone().repeat_dim(0, condition.dims()[0]);
-            Tensor::cat(vec![x, condition.clone()], 2)
+        let input = beside(&job.inputs).unwrap_or_else(|| {
+            let inputs = job.inputs.iter().map(|(x, condition)| {
+                let x = x.clone().repeat_dim(0, condition.dims()[0]);
+                Tensor::cat(vec![x, condition.clone()], 2)
+            });
+            Tensor::cat(inputs.collect(), 0)
         });
-        let input = Tensor::cat(inputs.collect(), 0);
         let frames = input.dims()[1];
         let hop = pools.filter(|_| !job.pages.is_empty()).map(|(pools, left)| {
             let hop = pools.estimate(&job.pages, frames, job.step, left);
@@ -284,6 +290,28 @@ impl Solver {
         });
         let time = &self.steps[job.step].time;
         estimator.run(input, time, job.bias.as_ref(), &mut job.past, hop.as_ref())
+    }
+
+    /// [`Self::step`] of members whose rows, both of each, are all of `velocity`, where the device
+    /// has a kernel for it.
+    fn step_in_place(&self, members: &mut [Member], of: &[usize], velocity: &Tensor<3>) -> bool {
+        if self.batches > 1 {
+            return false;
+        }
+        let next = |(row, member): (usize, &usize)| {
+            let integration = &*members[*member].integration;
+            let length = self.steps[integration.next].length;
+            guided_step(&integration.x, velocity, row, self.guidance, length)
+        };
+        let Some(next) = of.iter().enumerate().map(next).collect::<Option<Vec<_>>>() else {
+            return false;
+        };
+        for (member, x) in of.iter().zip(next) {
+            let integration = &mut *members[*member].integration;
+            integration.x = x;
+            integration.next += 1;
+        }
+        true
     }
 
     /// Goes on by the velocity of both rows `[2, frames, mel]`.

@@ -1,7 +1,7 @@
 //! Causal convolution, over a whole sequence or going on from where an earlier call stopped.
 
 use super::{tensor_bytes, unsupported};
-use crate::model::nn::{Product, ProductInput, kept, multiply_windows};
+use crate::model::nn::{Product, ProductInput, Tails, kept, matmul, multiply_windows};
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::{DType, Tensor};
 
@@ -52,6 +52,31 @@ impl CausalConv {
         Ok(Self { weight: weight.cast(DType::F32), bias, kernel, product })
     }
 
+    /// [`Self::forward`] that goes on from, and keeps its last frames in, `shared` tails of a GPU
+    /// where there are some.
+    pub(super) fn go_on(
+        &self,
+        x: Tensor<3>,
+        tails: &mut [&mut Tail],
+        shared: Option<&Tails>,
+    ) -> Tensor<3> {
+        match (shared, &self.product) {
+            (Some(shared), Some(product)) if self.kernel > 1 => {
+                let [batch, frames, _] = x.dims();
+                let input = ProductInput::going_on(x, self.kernel, shared);
+                product.forward(input, None).reshape([batch, frames, self.bias.dims()[0]])
+            }
+            _ => self.forward(x, tails),
+        }
+    }
+
+    /// Elements of a row's [`Tails`] that [`Self::go_on`] takes.
+    pub(super) fn tail(&self) -> usize {
+        let [depth, _] = self.weight.dims();
+        let taken = depth / self.kernel * (self.kernel - 1);
+        if self.product.is_some() { taken } else { 0 }
+    }
+
     /// BTC to BTC, of equal length. The rows of `x` go on from `tails`, an equal number of rows
     /// from each; without any, they begin.
     pub fn forward(&self, x: Tensor<3>, tails: &mut [&mut Tail]) -> Tensor<3> {
@@ -94,7 +119,7 @@ impl CausalConv {
         if let Some(y) = multiply_windows(&x, self.kernel, &self.weight, Some(&self.bias)) {
             return y;
         }
-        let y = windows(x, self.kernel).matmul(self.weight.clone().unsqueeze::<3>());
+        let y = matmul(windows(x, self.kernel), self.weight.clone().unsqueeze::<3>());
         y + self.bias.clone().unsqueeze::<3>()
     }
 

@@ -3,10 +3,12 @@
 
 use super::cache::{KeysValues, KvCache, Past, attend};
 use super::conv::{CausalConv, Tail};
-use super::unsupported;
+use super::{tensor_bytes, unsupported};
 use crate::model::cosyvoice2::config::FlowDecoderConfig;
 use crate::model::nn::activation::{mish, silu};
-use crate::model::nn::{LayerNorm, Linear, NormLinear, PoolHop, attend_whole, attention};
+use crate::model::nn::{
+    LayerNorm, Linear, NormLinear, PoolHop, Tails, attend_whole, attention, matmul,
+};
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -41,6 +43,8 @@ pub struct EstimatorState {
     up: StageState,
     up_conv: Tail,
     final_block: Tail,
+    /// On a GPU those of all convolutions, `[rows, elements]`.
+    tails: Option<Tensor<2>>,
 }
 
 impl EstimatorState {
@@ -48,7 +52,8 @@ impl EstimatorState {
     pub fn bytes(&self) -> usize {
         let stages = self.mid.iter().chain([&self.down, &self.up]).map(StageState::bytes);
         let tails = [&self.down_conv, &self.up_conv, &self.final_block];
-        stages.sum::<usize>() + tails.into_iter().map(Tail::bytes).sum::<usize>()
+        let shared = self.tails.as_ref().map_or(0, tensor_bytes);
+        stages.sum::<usize>() + tails.into_iter().map(Tail::bytes).sum::<usize>() + shared
     }
 
     /// See [`KvCache::seal`].
@@ -107,6 +112,7 @@ impl Estimator {
             up: self.up.state(&cache),
             up_conv: Tail::default(),
             final_block: Tail::default(),
+            tails: None,
         }
     }
 
@@ -145,26 +151,68 @@ impl Estimator {
         past: &mut [&mut EstimatorState],
         pages: Option<&PoolHop>,
     ) -> Tensor<3> {
+        // Where keys and values are kept, so are the last frames of convolutions.
+        let held = pages.and_then(|_| {
+            let width = self.tail();
+            Tails::new(&x, width, past_tails(&x, width, past))
+        });
+        let tails = held.as_ref();
         let mut layers = 0;
-        let mut pages = |stage: &Stage| {
+        let mut kept = |stage: &Stage| {
             let first = layers;
             layers += stage.blocks.len();
-            pages.map(|pages| (pages, first))
+            Kept { pages: pages.map(|pages| (pages, first)), tails }
         };
-        let kept = pages(&self.down);
-        let skip = self.down.forward(x, &time.down, bias, &mut each(past, |s| &mut s.down), kept);
-        let mut x = self.down_conv.forward(skip.clone(), &mut each(past, |s| &mut s.down_conv));
+        let keep = kept(&self.down);
+        let skip = self.down.forward(x, &time.down, bias, &mut each(past, |s| &mut s.down), keep);
+        let tail = &mut each(past, |s| &mut s.down_conv);
+        let mut x = self.down_conv.go_on(skip.clone(), tail, tails);
         for (i, (stage, time)) in self.mid.iter().zip(&time.mid).enumerate() {
-            let kept = pages(stage);
-            x = stage.forward(x, time, bias, &mut each(past, |s| &mut s.mid[i]), kept);
+            let keep = kept(stage);
+            x = stage.forward(x, time, bias, &mut each(past, |s| &mut s.mid[i]), keep);
         }
         let x = Tensor::cat(vec![x, skip], 2);
-        let kept = pages(&self.up);
-        let x = self.up.forward(x, &time.up, bias, &mut each(past, |s| &mut s.up), kept);
-        let x = self.up_conv.forward(x, &mut each(past, |s| &mut s.up_conv));
-        let x = self.final_block.forward(x, &mut each(past, |s| &mut s.final_block));
+        let keep = kept(&self.up);
+        let x = self.up.forward(x, &time.up, bias, &mut each(past, |s| &mut s.up), keep);
+        let x = self.up_conv.go_on(x, &mut each(past, |s| &mut s.up_conv), tails);
+        let x = self.final_block.forward(x, &mut each(past, |s| &mut s.final_block), tails);
+        if let Some(held) = held {
+            let (next, rows) = (held.finish(), x.dims()[0] / past.len().max(1));
+            for (i, state) in past.iter_mut().enumerate() {
+                state.tails = Some(next.clone().narrow(0, i * rows, rows));
+            }
+        }
         self.final_proj.forward(x, &mut [])
     }
+
+    /// Elements of the tails of all convolutions.
+    fn tail(&self) -> usize {
+        let stages = self.mid.iter().chain([&self.down, &self.up]);
+        let blocks = stages.flat_map(|s| [&s.resnet.block1, &s.resnet.block2]);
+        let convs = blocks.chain([&self.final_block]).map(|block| &block.conv);
+        convs.chain([&self.down_conv, &self.up_conv]).map(CausalConv::tail).sum()
+    }
+}
+
+/// The tails, of `width` elements, that rows beside `x` go on from, an equal number of each state.
+/// None where all of them begin.
+fn past_tails(x: &Tensor<3>, width: usize, past: &mut [&mut EstimatorState]) -> Option<Tensor<2>> {
+    let rows = x.dims()[0] / past.len().max(1);
+    let held: Vec<_> = past.iter_mut().map(|state| state.tails.take()).collect();
+    if held.iter().all(Option::is_none) {
+        return None;
+    }
+    let zeros = || Tensor::zeros([rows, width], &x.device());
+    let mut held: Vec<_> = held.into_iter().map(|tails| tails.unwrap_or_else(zeros)).collect();
+    Some(if held.len() == 1 { held.remove(0) } else { Tensor::cat(held, 0) })
+}
+
+/// What is kept on a GPU of the frames of a call: by a stage's attention, whose first block is this
+/// of the hop's layers, and by convolutions.
+#[derive(Clone, Copy)]
+struct Kept<'a> {
+    pages: Option<(&'a PoolHop<'a>, usize)>,
+    tails: Option<&'a Tails>,
 }
 
 /// The same part of every state.
@@ -257,11 +305,11 @@ impl Stage {
         time: &Tensor<3>,
         bias: Option<&Tensor<4>>,
         past: &mut [&mut StageState],
-        pages: Option<(&PoolHop, usize)>,
+        kept: Kept,
     ) -> Tensor<3> {
-        let mut x = self.resnet.run(x, time, past);
+        let mut x = self.resnet.run(x, time, past, kept.tails);
         for (i, block) in self.blocks.iter().enumerate() {
-            x = match pages {
+            x = match kept.pages {
                 Some((pages, first)) => block.run(x, bias, Past::Pages(pages, first + i)),
                 None => block.forward(x, bias, &mut each(past, |s| &mut s.attention[i])),
             };
@@ -297,12 +345,24 @@ impl ResNet {
     /// BTC to BTC over a whole sequence, at the time embedding `[batch, width]`.
     pub fn forward(&self, x: Tensor<3>, embedding: Tensor<2>) -> Tensor<3> {
         let time = self.time.forward(mish(embedding).unsqueeze_dim::<3>(1));
-        self.run(x, &time, &mut [])
+        self.run(x, &time, &mut [], None)
     }
 
-    fn run(&self, x: Tensor<3>, time: &Tensor<3>, past: &mut [&mut StageState]) -> Tensor<3> {
-        let h = self.block1.forward(x.clone(), &mut each(past, |s| &mut s.block1)) + time.clone();
-        let h = self.block2.forward(h, &mut each(past, |s| &mut s.block2));
+    fn run(
+        &self,
+        x: Tensor<3>,
+        time: &Tensor<3>,
+        past: &mut [&mut StageState],
+        tails: Option<&Tails>,
+    ) -> Tensor<3> {
+        let h = self.block1.conv.go_on(x.clone(), &mut each(past, |s| &mut s.block1), tails);
+        let h = match time.dims() {
+            [1, 1, channels] => {
+                self.block1.norm.forward_mish_plus(h, &time.clone().reshape([channels]))
+            }
+            _ => self.block1.norm.forward_mish(h) + time.clone(),
+        };
+        let h = self.block2.forward(h, &mut each(past, |s| &mut s.block2), tails);
         self.shortcut.add_valid(h, x)
     }
 }
@@ -322,8 +382,8 @@ impl Block {
         })
     }
 
-    fn forward(&self, x: Tensor<3>, tails: &mut [&mut Tail]) -> Tensor<3> {
-        self.norm.forward_mish(self.conv.forward(x, tails))
+    fn forward(&self, x: Tensor<3>, tails: &mut [&mut Tail], shared: Option<&Tails>) -> Tensor<3> {
+        self.norm.forward_mish(self.conv.go_on(x, tails, shared))
     }
 }
 
@@ -413,8 +473,8 @@ impl TransformerBlock {
                 return mixed;
             }
             let score = |key: Tensor<4>| match bias {
-                Some(bias) => query.clone().matmul(key) + bias.clone(),
-                None => query.clone().matmul(key),
+                Some(bias) => matmul(query.clone(), key) + bias.clone(),
+                None => matmul(query.clone(), key),
             };
             let (scores, values) = runs.into_iter().map(|(key, value)| (score(key), value)).unzip();
             attend(scores, values)

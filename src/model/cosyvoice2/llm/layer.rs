@@ -4,6 +4,7 @@ use super::LlmError;
 use crate::model::cosyvoice2::config::LlmConfig;
 use crate::model::nn::{
     Angles, KvCache, PAGE, PageShape, PoolStep, Precision, RmsNorm, RowLinear, decode_attention,
+    matmul,
 };
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::activation::softmax;
@@ -192,7 +193,7 @@ impl AttentionShape {
             .reshape([n, kv_heads, group, head_dim])
             .permute([1, 2, 0, 3])
             .reshape([1, kv_heads, group * n, head_dim]);
-        let mut scores = queries.matmul(keys);
+        let mut scores = matmul(queries, keys);
         if let Some(mask) = mask {
             scores = (scores.reshape([kv_heads, group, n, total]) + mask.clone()).reshape([
                 1,
@@ -201,8 +202,7 @@ impl AttentionShape {
                 total,
             ]);
         }
-        softmax(scores, 3)
-            .matmul(values)
+        matmul(softmax(scores, 3), values)
             .reshape([kv_heads, group, n, head_dim])
             .permute([2, 0, 1, 3])
             .reshape([n, heads * head_dim])

@@ -1,6 +1,6 @@
 //! The encoder's transformer block: attention with rotary positions and an FSMN memory.
 
-use crate::model::nn::{Conv1d, ConvOptions, LayerNorm, Linear};
+use crate::model::nn::{Conv1d, ConvOptions, LayerNorm, Linear, matmul};
 use crate::model::weights::{Scope, WeightsError};
 use burn::tensor::activation::{gelu, softmax};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -93,12 +93,12 @@ impl Attention {
         let memory = self.memory(value.clone(), mask);
 
         let scale = (self.head_dim as f32).powf(-0.5);
-        let mut scores = (query * scale).matmul(key.transpose());
+        let mut scores = matmul(query * scale, key.transpose());
         if let Some(mask) = mask {
             let bias = (mask.clone() - 1.0) * -MASKED;
             scores = scores + bias.reshape([batch, 1, 1, time]);
         }
-        let mixed = softmax(scores, 3).matmul(heads(value));
+        let mixed = matmul(softmax(scores, 3), heads(value));
         self.out.forward(mixed.swap_dims(1, 2).reshape([batch, time, state])) + memory
     }
 

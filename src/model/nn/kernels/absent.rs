@@ -20,6 +20,19 @@ pub(crate) struct Product(());
 #[derive(Debug)]
 pub(crate) struct ProductInput(());
 
+#[derive(Debug)]
+pub(crate) struct Tails(());
+
+impl Tails {
+    pub fn new(_: &Tensor<3>, _: usize, _: Option<Tensor<2>>) -> Option<Self> {
+        None
+    }
+
+    pub fn finish(self) -> Tensor<2> {
+        unreachable!("{NONE}")
+    }
+}
+
 impl ProductInput {
     pub fn rows(_: Tensor<2>) -> Self {
         unreachable!("{NONE}")
@@ -30,6 +43,10 @@ impl ProductInput {
     }
 
     pub fn causal_windows(_: Tensor<3>, _: Option<Tensor<3>>, _: usize) -> Self {
+        unreachable!("{NONE}")
+    }
+
+    pub fn going_on(_: Tensor<3>, _: usize, _: &Tails) -> Self {
         unreachable!("{NONE}")
     }
 }
@@ -209,12 +226,19 @@ pub(crate) fn map<const D: usize>(x: Tensor<D>, _: Map) -> Result<Tensor<D>, Ten
     Err(x)
 }
 
+#[derive(Debug, Clone, Copy)]
+#[expect(dead_code, reason = "nothing reads it here")]
+pub(crate) enum Mish<'a> {
+    Alone,
+    Plus(&'a Tensor<1>),
+}
+
 pub(crate) fn layer_norm<const D: usize>(
     x: Tensor<D>,
     _: &Tensor<1>,
     _: &Tensor<1>,
     _: f64,
-    _: bool,
+    _: Option<Mish>,
 ) -> Result<Tensor<D>, Tensor<D>> {
     Err(x)
 }
@@ -245,5 +269,23 @@ impl Spectrum {
 }
 
 pub(crate) fn sample(_: &Tensor<2>, _: &[Draw]) -> Option<Vec<Picked>> {
+    None
+}
+
+pub(crate) fn beside(_: &[(Tensor<3>, Tensor<3>)]) -> Option<Tensor<3>> {
+    None
+}
+
+pub(crate) fn guided_step(
+    _: &Tensor<3>,
+    _: &Tensor<3>,
+    _: usize,
+    _: f32,
+    _: f32,
+) -> Option<Tensor<3>> {
+    None
+}
+
+pub(crate) fn multiply<const D: usize>(_: &Tensor<D>, _: &Tensor<D>) -> Option<Tensor<D>> {
     None
 }

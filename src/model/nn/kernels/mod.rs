@@ -27,10 +27,10 @@ mod transposed;
 pub(crate) use attention::{Distances, attention};
 pub(crate) use conv1d::{Packed, Window};
 pub(crate) use conv2d::Rows;
-pub(crate) use cube::{Draw, Picked, Product, ProductInput, Spectrum, sample};
+pub(crate) use cube::{Draw, Picked, Product, ProductInput, Spectrum, Tails, sample};
 pub(crate) use cube::{
     HopPages, HopStep, PAGE, PageMemory, PageRows, PageShape, PageStep, RelativePositions,
-    attend_whole, attends_hops, decodes,
+    attend_whole, attends_hops, beside, decodes, guided_step,
 };
 pub(crate) use decode_attention::{Sequence, decode_attention};
 pub(crate) use decoder::{copy_row_starts, gated_silu, rms_norm, rotate};
@@ -40,6 +40,11 @@ pub(crate) use sine::add_tone;
 pub(crate) use skinny::SkinnyMatrix;
 pub(crate) use snake::Snake;
 pub(crate) use transposed::Transposed;
+
+/// The product of matrices in f32. (Burn's alone would be less exact on some GPUs.)
+pub(crate) fn matmul<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
+    cube::multiply(&a, &b).unwrap_or_else(|| a.matmul(b))
+}
 
 use burn::backend::Flex;
 use burn::tensor::{Bytes, DType, Device, Tensor};

@@ -24,17 +24,26 @@ struct Shape {
     /// Layer normalisation, with a shift; else root-mean-square normalisation.
     layer: bool,
     mish: bool,
+    /// Whether something is added after that.
+    plus: bool,
 }
 
-/// Layer normalisation over the last dimension, times `gain` plus `shift` `[size]`, and `mish` of
-/// that if asked for. Gives `x` back where it is not f32 on a device of ours or the size is not a
+/// What follows the normalisation: `x tanh(softplus(x))`, and the sum of that and a row `[size]`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Mish<'a> {
+    Alone,
+    Plus(&'a Tensor<1>),
+}
+
+/// Layer normalisation over the last dimension, times `gain` plus `shift` `[size]`, and what follows
+/// it. Gives `x` back where it is not f32 on a device of ours or the size is not a
 /// multiple of four.
 pub(crate) fn layer_norm<const D: usize>(
     x: Tensor<D>,
     gain: &Tensor<1>,
     shift: &Tensor<1>,
     eps: f64,
-    mish: bool,
+    mish: Option<Mish>,
 ) -> Result<Tensor<D>, Tensor<D>> {
     normalise(x, gain, Some(shift), eps, mish)
 }
@@ -46,7 +55,7 @@ pub(crate) fn rms_norm<const D: usize>(
     gain: &Tensor<1>,
     eps: f64,
 ) -> Result<Tensor<D>, Tensor<D>> {
-    normalise(x, gain, None, eps, false)
+    normalise(x, gain, None, eps, None)
 }
 
 fn normalise<const D: usize>(
@@ -54,7 +63,7 @@ fn normalise<const D: usize>(
     gain: &Tensor<1>,
     shift: Option<&Tensor<1>>,
     eps: f64,
-    mish: bool,
+    mish: Option<Mish>,
 ) -> Result<Tensor<D>, Tensor<D>> {
     let shape = x.dims();
     let size = gain.dims()[0];
@@ -70,15 +79,24 @@ fn normalise<const D: usize>(
     }
     let gain = activations(gain.clone());
     let shift = shift.map(|shift| activations(shift.clone()));
+    let plus = match mish {
+        Some(Mish::Plus(row)) => {
+            assert_eq!(row.dims(), [size], "what is added");
+            Some(activations(row.clone()))
+        }
+        _ => None,
+    };
     let x = activations(x);
     let vectors = size / VECTOR;
     // A thread has some vectors: the fewer threads a row has, the cheaper is a sum over them.
     let team = vectors.div_ceil(2).next_power_of_two().clamp(8, THREADS);
-    let shape_of_kernel = Shape { vectors, team, layer: shift.is_some(), mish };
+    let shape_of_kernel =
+        Shape { vectors, team, layer: shift.is_some(), mish: mish.is_some(), plus: plus.is_some() };
     let cubes = CubeCount::Static(rows.div_ceil(THREADS / team) as u32, 1, 1);
     let (out, input, output) = result(x, shape, VECTOR);
     let dim = CubeDim::new_1d(THREADS as u32);
     let shift = buffer(shift.as_ref().unwrap_or(&gain), VECTOR);
+    let plus = buffer(plus.as_ref().unwrap_or(&gain), VECTOR);
     let gain = buffer(&gain, VECTOR);
     // SAFETY: a team writes its own row, within the buffer, after it has read it.
     unsafe {
@@ -91,6 +109,7 @@ fn normalise<const D: usize>(
             output,
             gain,
             shift,
+            plus,
             rows as u32,
             eps as f32,
             shape_of_kernel,
@@ -105,6 +124,7 @@ fn norm<N: Size>(
     out: &mut [Vector<f32, N>],
     gain: &[Vector<f32, N>],
     shift: &[Vector<f32, N>],
+    plus: &[Vector<f32, N>],
     rows: u32,
     eps: f32,
     #[comptime] shape: Shape,
@@ -157,6 +177,9 @@ fn norm<N: Size>(
             if comptime!(shape.mish) {
                 y = mish::<N>(y);
             }
+            if comptime!(shape.plus) {
+                y += plus[place];
+            }
             out[start + place] = y;
         }
     }
@@ -200,10 +223,15 @@ mod on_a_gpu {
             let (held, g, s) = (there(&x), there(&gain), there(&shift));
             let layer = module::layer_norm(x.clone(), gain.clone(), Some(shift), 1e-5);
             let square = (x.clone() * x.clone()).mean_dim(1);
-            let rms = x.clone() / (square + 1e-6).sqrt() * gain.unsqueeze::<2>();
+            let rms = x.clone() / (square + 1e-6).sqrt() * gain.clone().unsqueeze::<2>();
+            let mish = activation::mish(layer.clone());
             let pairs = [
-                (layer_norm(held.clone(), &g, &s, 1e-5, false), layer.clone()),
-                (layer_norm(held.clone(), &g, &s, 1e-5, true), activation::mish(layer)),
+                (layer_norm(held.clone(), &g, &s, 1e-5, None), layer.clone()),
+                (layer_norm(held.clone(), &g, &s, 1e-5, Some(Mish::Alone)), mish.clone()),
+                (
+                    layer_norm(held.clone(), &g, &s, 1e-5, Some(Mish::Plus(&g))),
+                    mish + gain.clone().unsqueeze::<2>(),
+                ),
                 (rms_norm(held, &g, 1e-6), rms),
             ];
             for (got, want) in pairs {

@@ -36,6 +36,8 @@ pub(crate) struct PageMemory {
     pub(in super::super) pages: usize,
     pub(in super::super) shape: PageShape,
     pub(in super::super) dtype: DType,
+    /// Bytes of the largest buffer.
+    largest: u64,
 }
 
 impl PageMemory {
@@ -47,7 +49,13 @@ impl PageMemory {
             return None;
         }
         let memory = into_cube(Tensor::<1>::zeros([1], device))?;
-        Some(Self { memory, pages: 0, shape, dtype })
+        let largest = if is_cuda(device) {
+            // CubeCL's figure is for its pools, which this is not taken from.
+            u64::MAX
+        } else {
+            memory.client.properties().memory.max_page_size
+        };
+        Some(Self { memory, pages: 0, shape, dtype, largest })
     }
 
     pub fn pages(&self) -> usize {
@@ -61,8 +69,7 @@ impl PageMemory {
 
     /// The most pages that one buffer of the device can have.
     pub fn most_pages(&self) -> usize {
-        let bytes = self.memory.client.properties().memory.max_page_size;
-        let by_bytes = usize::try_from(bytes).unwrap_or(usize::MAX) / self.page_bytes();
+        let by_bytes = usize::try_from(self.largest).unwrap_or(usize::MAX) / self.page_bytes();
         // Indices are of 32 bits.
         by_bytes.min(u32::MAX as usize / self.shape.vectors())
     }
@@ -125,6 +132,16 @@ impl PageMemory {
             );
         }
     }
+}
+
+#[cfg(feature = "cuda")]
+fn is_cuda(device: &Device) -> bool {
+    *device == Device::cuda(0)
+}
+
+#[cfg(not(feature = "cuda"))]
+fn is_cuda(_: &Device) -> bool {
+    false
 }
 
 /// Cubes whose threads together make so many elements, each one or more.

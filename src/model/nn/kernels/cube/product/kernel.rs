@@ -29,12 +29,16 @@ pub(super) struct Layout {
     per_batch: u32,
     row_stride: u32,
     batch_stride: u32,
+    /// From the frames before a batch's first to the next batch's, and to the first batch's.
+    past_stride: u32,
+    past_first: u32,
 }
 
 #[cube(launch_unchecked)]
 pub(super) fn product<W: Float, N: Size>(
     x: &[Vector<f32, N>],
     past: &[Vector<f32, N>],
+    next: &mut [Vector<f32, N>],
     weight: &[Vector<W, N>],
     bias: &[Vector<f32, N>],
     gain: &[Vector<f32, N>],
@@ -74,6 +78,12 @@ pub(super) fn product<W: Float, N: Size>(
     let place = place % layout.rows as usize;
     let start = (place / layout.per_batch as usize) * layout.batch_stride as usize
         + (place % layout.per_batch as usize) * layout.row_stride as usize;
+
+    if comptime!(shape.before.is_some()) {
+        if comptime!(shape.before.unwrap().kept) {
+            keep(x, past, next, &layout, shape);
+        }
+    }
 
     let mut mean = 0f32;
     let mut scale = 1f32;
@@ -231,18 +241,58 @@ fn of_window<N: Size>(
     let before = comptime!(shape.before.unwrap());
     let channels = comptime!(before.channels / VECTOR);
     let (i, t) = (place / layout.per_batch as usize, place % layout.per_batch as usize);
-    let frame = t + at / channels;
-    let channel = at % channels;
+    of_sequence(x, past, layout, i, t + at / channels, at % channels, shape)
+}
+
+/// Vector `channel` of a frame of batch `i`, counted from the first before its sequence.
+#[cube]
+fn of_sequence<N: Size>(
+    x: &[Vector<f32, N>],
+    past: &[Vector<f32, N>],
+    layout: &Layout,
+    i: usize,
+    frame: usize,
+    channel: usize,
+    #[comptime] shape: Shape,
+) -> Vector<f32, N> {
+    let before = comptime!(shape.before.unwrap());
+    let channels = comptime!(before.channels / VECTOR);
     let mut value = Vector::new(0f32);
     if frame >= before.frames {
         let frame = i * layout.per_batch as usize + frame - before.frames;
         value = x[frame * channels + channel];
     } else {
         if comptime!(before.known) {
-            value = past[(i * before.frames + frame) * channels + channel];
+            let start = layout.past_first as usize + i * layout.past_stride as usize;
+            value = past[start + frame * channels + channel];
         }
     }
     value
+}
+
+/// The cubes of the first rows keep the last frames of every batch.
+#[cube]
+fn keep<N: Size>(
+    x: &[Vector<f32, N>],
+    past: &[Vector<f32, N>],
+    next: &mut [Vector<f32, N>],
+    layout: &Layout,
+    #[comptime] shape: Shape,
+) {
+    let before = comptime!(shape.before.unwrap());
+    let channels = comptime!(before.channels / VECTOR);
+    let each = comptime!(before.frames * before.channels / VECTOR);
+    if CUBE_POS_Y == 0 {
+        let all = (layout.rows / layout.per_batch) as usize * each;
+        let mut at = CUBE_POS_X as usize * THREADS + UNIT_POS as usize;
+        while at < all {
+            let i = at / each;
+            let frame = layout.per_batch as usize + at % each / channels;
+            let start = layout.past_first as usize + i * layout.past_stride as usize;
+            next[start + at % each] = of_sequence(x, past, layout, i, frame, at % channels, shape);
+            at += CUBE_COUNT_X as usize * THREADS;
+        }
+    }
 }
 
 /// The sum of `groups` vectors from `first`, `step` apart.

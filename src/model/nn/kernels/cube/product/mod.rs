@@ -6,7 +6,7 @@ mod kernel;
 #[cfg(test)]
 mod on_a_gpu;
 
-pub(crate) use input::ProductInput;
+pub(crate) use input::{ProductInput, Tails};
 
 use super::super::{Activation, Norm};
 use super::{VECTOR, activations, buffer, element, empty, from_cube, into_cube};
@@ -117,7 +117,7 @@ impl Product {
         let ProductInput { x, batches, per_batch, row_stride, batch_stride, before } = input;
         let (rows, outputs) = (batches * per_batch, self.outputs());
         assert!(row_stride.is_multiple_of(VECTOR), "rows begin with a whole vector");
-        let (before, past) = before.map_or((None, None), |(before, past)| (Some(before), past));
+        let (before, places) = before.unzip();
         let row = match before {
             Some(Before { channels, frames, .. }) => {
                 assert_eq!(self.depth, channels * (frames + 1), "frames of a window");
@@ -159,7 +159,12 @@ impl Product {
         );
         let dim = CubeDim::new_1d(THREADS as u32);
         let client = x.client.clone();
-        let past = buffer(past.as_ref().unwrap_or(&self.gain), VECTOR);
+        let (stride, start) = places.as_ref().map_or((0, 0), |p| (p.stride, p.first));
+        let [past, next] = match places {
+            Some(places) => [places.past, places.next],
+            None => [None, None],
+        };
+        let [past, next] = [past, next].map(|x| buffer(x.as_ref().unwrap_or(&self.gain), VECTOR));
         let x = buffer(&x, VECTOR);
         let weight = buffer(&self.weight, VECTOR);
         let bias = buffer(self.bias.as_ref().unwrap_or(&self.gain), VECTOR);
@@ -171,6 +176,8 @@ impl Product {
             per_batch as u32,
             (row_stride / VECTOR) as u32,
             (batch_stride / VECTOR) as u32,
+            (stride / VECTOR) as u32,
+            (start / VECTOR) as u32,
         );
         // SAFETY: the indices stay within the buffers, whose sizes were checked.
         unsafe {
@@ -181,6 +188,7 @@ impl Product {
                 VECTOR,
                 x,
                 past,
+                next,
                 weight,
                 bias,
                 gain,

@@ -1,6 +1,6 @@
 //! The kernel against plain products.
 
-use super::super::testing::{assert_close, random, there};
+use super::super::testing::{assert_close, random, there, values};
 use super::*;
 use burn::tensor::activation;
 
@@ -74,4 +74,35 @@ fn windows_are_rows() {
     let x = Tensor::cat(vec![past.zeros_like(), x], 1);
     let rows = x.reshape([2, 56]).unfold::<3, _>(1, 24, 8).reshape([10, 24]);
     assert_close("no past", product.forward(input, None), rows.matmul(weight), 2e-6);
+}
+
+/// Protects convolutions that go on from tails beside each other: in pieces, of which some are
+/// shorter than what is kept, they give what they give in one, for every row of a batch.
+#[test]
+fn tails_are_gone_on_from() {
+    let convs = [(8, 3), (4, 5)];
+    let width: usize = convs.iter().map(|(channels, kernel)| channels * (kernel - 1)).sum();
+    let products = convs.map(|(channels, kernel)| {
+        Product::new(&there(&random([channels * kernel, 12])), None).unwrap()
+    });
+    let x = convs.map(|(channels, _)| random([3, 60, channels]));
+    let whole: Vec<_> = (0..2)
+        .map(|c| {
+            let input = ProductInput::causal_windows(there(&x[c]), None, convs[c].1);
+            products[c].forward(input, None).reshape([3, 60, 12])
+        })
+        .collect();
+    let (mut kept, mut from) = (None, 0);
+    for frames in [20, 1, 2, 30, 7] {
+        let piece = |c: usize| there(&x[c].clone().narrow(1, from, frames));
+        let tails = Tails::new(&piece(0), width, kept.take()).unwrap();
+        for (c, (_, kernel)) in convs.into_iter().enumerate() {
+            let input = ProductInput::going_on(piece(c), kernel, &tails);
+            let got = products[c].forward(input, None).reshape([3, frames, 12]);
+            let want = whole[c].clone().narrow(1, from, frames);
+            assert_eq!(values(got), values(want), "{frames} from {from}");
+        }
+        kept = Some(tails.finish());
+        from += frames;
+    }
 }
