@@ -67,6 +67,9 @@ pub struct Batching {
     pub urgent: usize,
     /// Where there is time.
     pub relaxed: usize,
+    /// Sessions that came within so long of each other are brought to their first packets
+    /// together.
+    pub gather: Duration,
 }
 
 impl Batching {
@@ -74,18 +77,20 @@ impl Batching {
     /// them; but where there is time, a thread for each session wastes less than threads that
     /// share one.
     pub fn cpu(threads: usize) -> Self {
-        Self { urgent: 1, relaxed: threads.max(1) }
+        Self { urgent: 1, relaxed: threads.max(1), gather: Duration::ZERO }
     }
 
-    /// A GPU computes a batch in little more than the time of one.
+    /// A GPU computes a batch in little more than the time of one, so that it pays to wait for
+    /// those who are nearly as far.
     pub fn gpu() -> Self {
-        Self { urgent: 32, relaxed: 32 }
+        Self { urgent: 32, relaxed: 32, gather: Duration::from_millis(50) }
     }
 }
 
 /// The next step, or None when no session can go on.
 pub fn plan<S: Copy + PartialEq>(candidates: &[Candidate<S>], batching: Batching) -> Option<Plan> {
     let first = candidates.iter().min_by_key(|c| (c.urgency, c.index))?;
+    let first = behind(first, candidates, batching.gather);
     Some(match first.need {
         Need::Voice => Plan::Voice(first.index),
         Need::Prefill => Plan::Prefill(first.index),
@@ -104,6 +109,35 @@ pub fn plan<S: Copy + PartialEq>(candidates: &[Candidate<S>], batching: Batching
     })
 }
 
+/// The one who is furthest from a packet among those who have waited nearly as long for their first
+/// as `first`: what it needs next, it may then need together with the others. That holds nobody up
+/// for longer than the ones who came within `gather` take.
+fn behind<'a, S>(
+    first: &'a Candidate<S>,
+    candidates: &'a [Candidate<S>],
+    gather: Duration,
+) -> &'a Candidate<S> {
+    let Urgency::Unheard(since) = first.urgency else { return first };
+    let stage = |need: &Need<S>| match need {
+        Need::Prefill => Some(0),
+        Need::Token => Some(1),
+        Need::Wave(_) => Some(2),
+        // Takes longer than all of the rest.
+        Need::Voice => None,
+    };
+    let near = |c: &&Candidate<S>| match c.urgency {
+        Urgency::Unheard(came) => came.saturating_duration_since(since) <= gather,
+        _ => false,
+    };
+    let found = candidates
+        .iter()
+        .filter(|_| !gather.is_zero() && stage(&first.need).is_some())
+        .filter(near)
+        .filter_map(|c| Some((stage(&c.need)?, c.urgency, c.index, c)))
+        .min_by_key(|(stage, urgency, index, _)| (*stage, *urgency, *index));
+    found.map_or(first, |(.., c)| c)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,7 +146,7 @@ mod tests {
         Candidate { index, urgency, need, takes_token: need == Need::Token }
     }
 
-    const CPU: Batching = Batching { urgent: 1, relaxed: 2 };
+    const CPU: Batching = Batching { urgent: 1, relaxed: 2, gather: Duration::ZERO };
 
     /// Protects the first packet from those who have time, and playback from the first packet.
     #[test]
@@ -156,5 +190,28 @@ mod tests {
         ];
         assert_eq!(plan(&all, CPU), Some(Plan::Wave(vec![1, 3])));
         assert_eq!(plan(&all, Batching::gpu()), Some(Plan::Wave(vec![1, 3, 0])));
+    }
+
+    /// On a GPU those who came together are heard together; who came later, or has to have a voice
+    /// made, or plays, keeps nobody waiting. On a CPU the first is heard first.
+    #[test]
+    fn a_gpu_gathers_those_who_came_together() {
+        let now = Instant::now();
+        let came = |ms| Urgency::Unheard(now + Duration::from_millis(ms));
+        let gpu = Batching::gpu();
+        let wave = candidate(0, came(0), Need::Wave(1));
+        let token = candidate(1, came(10), Need::Token);
+        let prefill = candidate(2, came(20), Need::Prefill);
+        let late = candidate(3, came(60), Need::Prefill);
+        let voice = candidate(4, came(5), Need::Voice);
+        let playing = candidate(5, Urgency::Playing(now), Need::Token);
+        let all = [wave, token, prefill, late, voice, playing];
+        assert_eq!(plan(&all, gpu), Some(Plan::Prefill(2)));
+        assert_eq!(plan(&[wave, token, late, voice], gpu), Some(Plan::Tokens(vec![1])));
+        let other = Candidate { index: 1, ..wave };
+        assert_eq!(plan(&[wave, other, late, voice, playing], gpu), Some(Plan::Wave(vec![0, 1])));
+        assert_eq!(plan(&all, CPU), Some(Plan::Wave(vec![0])));
+        let drying = candidate(6, Urgency::Drying(now), Need::Wave(2));
+        assert_eq!(plan(&[prefill, drying], gpu), Some(Plan::Wave(vec![6])));
     }
 }

@@ -342,7 +342,7 @@ pub fn compare_window_with_whole(
     let most = |of: &[usize]| of.iter().max().copied();
     let (before, last) = held.split_at(held.len() - 5);
     assert!(before.len() > left_blocks + 8, "too few hops to tell");
-    assert_eq!(most(last), most(&before[before.len() - 5..]), "memory grows: {held:?}");
+    assert!(most(last) <= most(before), "memory grows: {held:?}");
     flow.set_left_blocks(0);
 }
 
