@@ -41,14 +41,14 @@ pub(crate) use skinny::SkinnyMatrix;
 pub(crate) use snake::Snake;
 pub(crate) use transposed::Transposed;
 
+use burn::backend::Flex;
+use burn::tensor::{Bytes, DType, Device, Tensor};
+use burn_flex::{FlexTensor, Layout};
+
 /// The product of matrices in f32. (Burn's alone would be less exact on some GPUs.)
 pub(crate) fn matmul<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
     cube::multiply(&a, &b).unwrap_or_else(|| a.matmul(b))
 }
-
-use burn::backend::Flex;
-use burn::tensor::{Bytes, DType, Device, Tensor};
-use burn_flex::{FlexTensor, Layout};
 
 /// What is done to a row before its product with a matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
